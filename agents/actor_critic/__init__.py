@@ -1,0 +1,1 @@
+"""Algorithms that learn a policy beside a value."""

@@ -1,0 +1,1 @@
+"""Head to head: contenders meet under equal conditions, and the difference comes with an interval."""

@@ -1,0 +1,1 @@
+"""Where experience waits for the learner."""

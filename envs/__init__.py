@@ -1,0 +1,1 @@
+"""Worlds: numpy and numba only."""

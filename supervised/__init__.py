@@ -1,0 +1,1 @@
+"""Networks that map inputs to targets, their losses, optimizers and data."""
