@@ -1,0 +1,1 @@
+"""The run, not the maths: configuration, random streams, metrics, checkpoints, and the run directory."""
