@@ -1,0 +1,52 @@
+# The two commands: `make install` and `make train`. Everything happens in .venv; PYTHON=python3.12 picks an interpreter.
+PYTHON ?= python3
+RUN ?= runs/cartpole
+BIN := .venv/bin
+STAMP := .venv/.installed
+PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+.PHONY: install train test test-slow lint docs clean
+
+install: $(STAMP)
+
+# Torch goes first: it is the largest by far, and a failure of the rest does not fetch it again.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sparring needs Python 3.11 or later, $(PYTHON) is " + sys.version.split()[0] + ": make install PYTHON=...")'
+	@test -x $(BIN)/python || { echo "[1/3] Creating a virtual environment in .venv"; $(PYTHON) -m venv .venv; }
+	@echo "[2/3] Installing torch, the largest part"
+	@$(PIP) install --quiet --constraint constraints.txt torch
+	@echo "[3/3] Installing sparring with all its extras, as pinned in constraints.txt"
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[ray,mujoco,atari,box2d,peers,dev]'
+	@touch $@
+	@echo "Installed. Next: make train"
+
+train: install
+	@run='$(RUN)'; if [ -e "$$run" ]; then run="$$run-$$(date +%Y%m%d-%H%M%S)"; fi; \
+	echo "Training PPO on CartPole-v1 with two Ray actors into $$run"; \
+	$(BIN)/python scripts/train.py configs/ppo/cartpole.yaml runtime.kind=ray runtime.actors=2 --run-dir "$$run"; \
+	echo "Evaluating $$run over 100 episodes, without exploration"; \
+	$(BIN)/python scripts/evaluate.py "$$run" --env CartPole-v1 --episodes 100; \
+	echo "Curves: $(BIN)/tensorboard --logdir $$run"
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest -q
+
+test-slow: install
+	$(BIN)/python -m pytest -q -m slow
+
+# Regenerates the option tables in docs/ from the configs' own help texts.
+docs: install
+	$(BIN)/python scripts/docs.py
+
+# Runs stay: they cost time. The virtual environment goes with `rm -r .venv`.
+clean:
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist *.egg-info
+	find agents envs experiment generative supervised scripts tests -name __pycache__ -prune -exec rm -rf {} +
