@@ -1,1 +1,1 @@
-"""Worlds: numpy and numba only."""
+"""Worlds: Gymnasium environments and games behind two interfaces (`envs.api`). numpy and numba only."""
