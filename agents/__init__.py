@@ -1,1 +1,1 @@
-"""Algorithms that act: the four roles, the mathematics they share, and one file per algorithm."""
+"""Learning to act: algorithms, the loop that trains them, and the arena where they meet."""
