@@ -150,7 +150,7 @@ class GymnasiumEnv:
         return self._current
 
     def step(self, action: Array) -> Step:
-        """Act in every row. Raises EnvError when a world fails or an action is illegal, ValueError for a wrong batch."""
+        """Act in every row. Raises EnvError: a world failed, or an action is illegal; ValueError: not a batch."""
         if self._current is None:
             raise RuntimeError("reset(seed) the environment before its first step and after an EnvError")
         action = np.asarray(action)
@@ -274,7 +274,7 @@ class GymnasiumEnv:
             raise ValueError(
                 f"{self.spec.name} takes actions {wanted} {list(shape)}, not {action.dtype} {action.shape}"
             )
-        choices = self._choice.rows(action)
+        choices: Sequence[Any] = self._choice.rows(action)
         if isinstance(actions, Continuous):
             if math.isnan(np.vdot(action, action)):
                 self._refuse(np.isnan(action).any(1), action)
@@ -293,7 +293,7 @@ class GymnasiumEnv:
                 self._refuse(~allowed.all(1), action)
         return choices
 
-    def _refuse(self, wrong: Array, action: Array) -> None:
+    def _refuse(self, wrong: Any, action: Array) -> None:
         row = int(wrong.argmax())
         step, mask = self._current, None
         if step is not None and step.mask is not None:
@@ -444,17 +444,17 @@ def _registered(id: str) -> Any:
             f"{id}: 'module:Id' would import a module that a config names; "
             "import and register the environment in Python first, then use the id alone"
         )
-    if id.startswith("ALE/"):
-        from envs.atari import register
-    elif id.startswith("sparring/"):
-        from envs.probes import register
-    else:
-        register = None
-    if register is not None:
-        try:
-            register()
-        except ImportError as error:
-            raise UnsupportedEnv(_missing(id, error)) from error
+    try:
+        if id.startswith("ALE/"):
+            from envs import atari
+
+            atari.register()
+        elif id.startswith("sparring/"):
+            from envs import probes
+
+            probes.register()
+    except ImportError as error:
+        raise UnsupportedEnv(_missing(id, error)) from error
     if id not in gymnasium.registry:
         lower = {known.lower(): known for known in gymnasium.registry}
         near = [lower[match] for match in difflib.get_close_matches(id.lower(), lower, 3, 0.6)]

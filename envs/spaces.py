@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +28,7 @@ class Choice(NamedTuple):
     """How a batch of actions becomes what each row's world is given."""
 
     actions: Actions
-    rows: Callable[[Array], Sequence[Any]]  # legal batch -> one action per row
+    rows: Callable[[Array], Any]  # legal batch -> one action per row
 
 
 def observation(space: spaces.Space[Any], name: str) -> Observation:
