@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from agents.api import Episodes, Policy
 from agents.arena.estimates import Interval, bootstrap_difference, bootstrap_mean, iqm
@@ -116,14 +117,14 @@ def compare(results: Mapping[str, Episodes], rng: np.random.Generator) -> list[S
 
 
 def table(standings: list[Standing], title: str) -> Table:
-    """The standings as a terminal shows them."""
+    """The standings as a terminal shows them: intervals stand under what they are of."""
     shown = Table(title=title)
-    shown.add_column("contender")
-    for heading in ("mean", "std", "IQM", "95 % interval", "length", "difference", "95 % interval"):
-        shown.add_column(heading, justify="right")
+    shown.add_column("contender", overflow="fold")
+    for heading in ("mean\n95 % interval", "std", "IQM", "length", "difference\n95 % interval"):
+        shown.add_column(heading, justify="right", no_wrap=True)
     for s in standings:
-        numbers = (s.mean, s.std, s.iqm, s.interval, s.length, s.difference, s.difference_interval)
-        shown.add_row(s.name, *map(_cell, numbers))
+        mean, difference = _cell(s.mean, s.interval), _cell(s.difference, s.difference_interval)
+        shown.add_row(Text(s.name), mean, _cell(s.std), _cell(s.iqm), _cell(s.length), difference)
     return shown
 
 
@@ -135,9 +136,7 @@ def record(standings: list[Standing]) -> list[dict[str, Any]]:
     ]
 
 
-def _cell(number: float | Interval | None) -> str:
+def _cell(number: float | None, interval: Interval | None = None) -> str:
     if number is None:
         return "-"
-    if isinstance(number, Interval):
-        return f"[{number.low:.2f}, {number.high:.2f}]"
-    return f"{number:.2f}"
+    return f"{number:.2f}" + (f"\n[{interval.low:.2f}, {interval.high:.2f}]" if interval else "")

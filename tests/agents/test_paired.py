@@ -188,11 +188,11 @@ def test_one_episode_has_no_interval_and_json_has_no_nan() -> None:
 
 
 def test_the_table_names_everyone() -> None:
-    results = {name: played(policy, 2, 6) for name, policy in (("idle", Always(0)), ("busy", Alternating(1)))}
+    results = {name: played(policy, 2, 6) for name, policy in (("[b]idle", Always(0)), ("busy", Alternating(1)))}
     console = Console(width=140, record=True, file=StringIO())
     console.print(table(compare(results, np.random.default_rng(0)), "Fate"))
     text = console.export_text()
-    assert all(word in text for word in ("Fate", "idle", "busy", "IQM", "difference"))
+    assert all(word in text for word in ("Fate", "[b]idle", "busy", "IQM", "difference"))
     assert "nan" not in text
 
 
