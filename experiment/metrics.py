@@ -1,0 +1,197 @@
+"""One write goes to metrics.jsonl, to TensorBoard and to the console; none of them can stop training.
+
+    metrics = Metrics(run_directory, console=True)
+    metrics.write(steps, {"rollout/ep_rew_mean": 21.5, "train/loss": 0.3})
+
+The step is the number of environment steps. A metric that has no value is left out; NaN and infinity are no values.
+A sink that fails (the disk is full, TensorBoard isn't there) is reported once and gets no more writes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+Values = Mapping[str, int | float]
+
+
+class Sink(Protocol):
+    def write(self, step: int, values: Values) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Metrics:
+    """The metrics of a run whose directory exists. Nothing is opened before the first write."""
+
+    def __init__(self, directory: Path, console: bool) -> None:
+        self._lines = _Lines(Path(directory) / "metrics.jsonl")
+        self._events = _Events(Path(directory))
+        self._sinks: dict[str, Sink] = {"metrics.jsonl": self._lines, "TensorBoard": self._events}
+        if console:
+            self._sinks["console"] = _Console()
+        self._step = -1  # of the last write
+        self._valueless: set[str] = set()
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Values are numbers or 0-d arrays or tensors. Warns of each name once that has come without a value."""
+        plain = {name: value if type(value) is int else float(value) for name, value in values.items()}
+        finite = {name: value for name, value in plain.items() if math.isfinite(value)}
+        for name in plain.keys() - finite.keys() - self._valueless:
+            self._valueless.add(name)
+            warnings.warn(f"metric {name} was {plain[name]} at step {step}, and is left out when so", stacklevel=2)
+        if finite:
+            for sink in list(self._sinks):
+                self._attempt(sink, lambda sink: sink.write(int(step), finite))
+            self._step = int(step)
+
+    def flush(self) -> None:
+        for sink in list(self._sinks):
+            self._attempt(sink, lambda sink: sink.flush())
+
+    def close(self) -> None:
+        for sink in list(self._sinks):
+            self._attempt(sink, lambda sink: sink.close())
+
+    def state_dict(self) -> dict[str, Any]:
+        """How far the metrics have come, once they are on the disk."""
+        self.flush()
+        return {"step": self._step, "offset": self._lines.offset}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Forget what was written after `state_dict`: these steps will be made again."""
+        self._step = state["step"]
+        self._attempt("metrics.jsonl", lambda _: self._lines.cut(state["offset"]))
+        self._attempt("TensorBoard", lambda _: self._events.purge(state["step"] + 1))
+
+    def _attempt(self, name: str, action: Callable[[Sink], None]) -> None:
+        if (sink := self._sinks.get(name)) is None:
+            return
+        try:
+            action(sink)
+        except Exception as error:  # whatever it is, training is worth more than its record
+            del self._sinks[name]
+            with suppress(Exception):
+                sink.close()
+            reason = f"{type(error).__name__}: {error}"
+            warnings.warn(f"{name} has failed and gets no more metrics: {reason}", stacklevel=3)
+
+
+class _Lines:
+    """One JSON object per write. `offset` is the length in bytes of all complete lines."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+        self.offset = path.stat().st_size if path.exists() else 0
+
+    def write(self, step: int, values: Values) -> None:
+        if self._descriptor is None:
+            self._descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        line = json.dumps({"step": step, **values}).encode() + b"\n"
+        written = os.write(self._descriptor, line)
+        if written < len(line):
+            os.truncate(self._path, self.offset)
+            raise OSError("the disk took only a part of a line")
+        self.offset += written
+
+    def cut(self, offset: int) -> None:
+        self.close()
+        size = self._path.stat().st_size if self._path.exists() else 0
+        if size < offset:
+            warnings.warn(f"{self._path} has lost lines since the checkpoint was written", stacklevel=5)
+        elif size > offset:
+            os.truncate(self._path, offset)
+        self.offset = min(size, offset)
+
+    def flush(self) -> None:
+        if self._descriptor is not None:
+            os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class _Events:
+    """A TensorBoard event file, written record by record: the usual writers load TensorFlow or torch for it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._purge_step: int | None = None
+        self._records: Any = None
+
+    def write(self, step: int, values: Values) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        if self._records is None:
+            self._open()
+        scalars = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        self._record(step=step, summary=Summary(value=scalars))
+        self.flush()
+
+    def purge(self, step: int) -> None:
+        """Tell TensorBoard, in the file that is opened next, to forget what it has read from this step on."""
+        self.close()
+        self._purge_step = step
+
+    def flush(self) -> None:
+        if self._records is not None:
+            self._records.flush()
+
+    def close(self) -> None:
+        if self._records is not None:
+            self._records.close()
+            self._records = None
+
+    def _open(self) -> None:
+        from tensorboard.compat.proto.event_pb2 import SessionLog
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        # TensorBoard reads the files in the order of their names, so of time.
+        path = self._directory / f"events.out.tfevents.{time.time_ns()}"
+        self._records = RecordWriter(path.open("xb"))
+        self._record(file_version="brain.Event:2")
+        if self._purge_step is not None:
+            self._record(step=self._purge_step, session_log=SessionLog(status=SessionLog.START))
+
+    def _record(self, **fields: Any) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        self._records.write(Event(wall_time=time.time(), **fields).SerializeToString())
+
+
+class _Console:
+    """A table in the manner of Stable-Baselines3: names below the heading of their group."""
+
+    def write(self, step: int, values: Values) -> None:
+        import rich
+        from rich.box import ROUNDED
+        from rich.table import Table
+        from rich.text import Text
+
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for name, value in values.items():
+            group, _, leaf = name.rpartition("/")
+            groups.setdefault(group, []).append((leaf, str(value) if isinstance(value, int) else f"{value:.4g}"))
+        table = Table("name", "value", title=f"step {step:,}", box=ROUNDED, show_header=False, title_justify="left")
+        for group, rows in groups.items():
+            if group:
+                table.add_row(Text(f"{group}/", style="bold"), "")
+            for leaf, text in rows:
+                table.add_row(Text(f"   {leaf}" if group else leaf), text)
+        rich.get_console().print(table)  # the console that a progress bar shares, so that it stays below
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
