@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from envs.gymnasium_env import GymnasiumEnv
+    from envs.api import VectorEnv
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("agents", nargs="+", metavar="AGENT")
     parser.add_argument("--env", metavar="ID", help="Gymnasium id (default: what the first agent was trained on)")
-    parser.add_argument("--env-options", metavar="JSON", type=json.loads, help="keyword arguments of the environment")
+    parser.add_argument("--env-options", metavar="JSON", type=json.loads, help="its keyword arguments, as an object")
     parser.add_argument("--episodes", metavar="N", type=int, default=100, help="episodes of each agent (100)")
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="decides the episodes (0)")
     parser.add_argument("--rows", metavar="B", type=int, default=8, help="environments stepped at once (8)")
@@ -78,21 +78,21 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def world(asked: argparse.Namespace, count: int, render: bool = False) -> GymnasiumEnv:
+def world(asked: argparse.Namespace, count: int, render: bool = False) -> VectorEnv:
     """The environment asked for: as the first agent's run has it, or the bare id where that is another one."""
     from agents.arena.contenders import home
     from agents.config import Atari, Environment
-    from envs.atari import AtariOptions
-    from envs.gymnasium_env import make
+    from agents.rollout import make_env
+    from experiment.config import check
 
     env = home(asked.agents[0])
     if asked.env is not None and (env is None or env.id != asked.env):
         env = Environment(id=asked.env, atari=Atari() if asked.env.startswith("ALE/") else None)
     if env is None:
         raise ValueError(f"--env is needed: {asked.agents[0]} is no run directory that says where it was trained")
-    options = env.options if asked.env_options is None else asked.env_options
-    atari = AtariOptions(**env.atari.model_dump()) if env.atari else None
-    return make(env.id, count, options, atari, env.max_episode_steps, render)
+    if asked.env_options is not None:
+        env = check(Environment, env.model_dump(mode="json") | {"options": asked.env_options})
+    return make_env(env, count, render)
 
 
 if __name__ == "__main__":
