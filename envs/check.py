@@ -137,10 +137,8 @@ def _check_time_limit(spec: Spec, play: Play) -> None:
         terminated += step.terminated[ended].tolist()
         at_limit += (length[ended] == spec.max_steps).tolist()
         length[ended] = 0
-    dead = len(terminated) >= FEW_ENDS and all(terminated) and all(at_limit)
-    assert not dead, (
-        f"time limit: all {len(terminated)} episodes terminated after {spec.max_steps} steps, none truncated"
-    )
+    died = len(terminated) >= FEW_ENDS and all(terminated) and all(at_limit)
+    assert not died, f"time limit: every episode terminated after just {spec.max_steps} steps, none was truncated"
 
 
 def _check_final(play: Play) -> None:
@@ -179,7 +177,7 @@ def _check_others(make: Make, play: Play, steps: int, seed: int) -> None:
     more = make(ROWS + 2)
     try:
         wide = _play(more, seed, steps)
-        rows = [step._make(None if field is None else field[:ROWS] for field in step) for step in wide.steps]
+        rows = [_first_rows(step) for step in wide.steps]
         narrow = Play(rows, [action[:ROWS] for action in wide.actions], wide.episodes)
         _assert_same(play, narrow, "row independence: the same rows beside others, in another instance")
         varied = _play(more, seed, steps, variant=1)
@@ -191,6 +189,11 @@ def _check_others(make: Make, play: Play, steps: int, seed: int) -> None:
             row, episode = key
             same = all(np.array_equal(mine, theirs) for mine, theirs in zip(seen, known[key], strict=False))
             assert same, f"episode seeds: episode {episode} of row {row} depends on what was done before it"
+
+
+def _first_rows(step: Step) -> Step:
+    fields: list[Any] = [None if field is None else field[:ROWS] for field in step]
+    return Step(*fields)
 
 
 def _episodes(play: Play) -> dict[tuple[int, int], list[Array]]:

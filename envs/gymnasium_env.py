@@ -272,7 +272,7 @@ class GymnasiumEnv:
         if action.shape != shape or action.dtype.kind not in kinds:
             wanted = "float32" if kinds == "f" else "int64"
             raise ValueError(
-                f"{self.spec.name} takes actions {wanted} {list(shape)}, not {action.dtype} {action.shape}"
+                f"{self.spec.name} takes actions {wanted} {list(shape)}, not {action.dtype} {list(action.shape)}"
             )
         choices: Sequence[Any] = self._choice.rows(action)
         if isinstance(actions, Continuous):
