@@ -231,12 +231,14 @@ def dump(config: Config) -> str:
 
 def _problems(model: type[Config], raw: Mapping[str, Any], error: ValidationError) -> list[str]:
     options = {option.key: option for option in describe(model)}
+    sections = {".".join(names[:end]) for names in (key.split(".") for key in options) for end in range(1, len(names))}
+    valid = sorted({*options, *sections})
     lines: dict[str, list[str]] = {}  # what was found -> what was expected there: the members of a union, each in turn
     for problem in error.errors(include_url=False):
-        key = _key(raw, problem["loc"], missing=problem["type"] == "missing")
+        key = _key(raw, problem["loc"], valid, missing=problem["type"] == "missing")
         if problem["type"] == "extra_forbidden":
             flat = "." in str(problem["loc"][-1])
-            line = f"unknown key {key}{'; nest it: dots are for overrides' if flat else _suggestion(key, options)}"
+            line = f"unknown key {key}{'; nest it: dots are for overrides' if flat else _suggestion(key, valid)}"
             lines.setdefault(line, [])
         elif problem["type"] in ("value_error", "assertion_error"):
             lines.setdefault((f"{key}: " if key else "") + str(problem["ctx"]["error"]), [])
@@ -263,35 +265,33 @@ def _mismatch(key: str, problem: ErrorDetails, options: Mapping[str, Option]) ->
 _EXPECTED = {"Field required": "a value", "Input should be an object": "a section (a mapping of keys to values)"}
 
 
-def _key(raw: Any, location: tuple[int | str, ...], missing: bool) -> str:
+def _key(raw: Any, location: tuple[int | str, ...], valid: Sequence[str], missing: bool) -> str:
     """The dotted key of an error: its location without the names of union members that pydantic puts between."""
-    names = []
+    key = ""
     for depth, name in enumerate(location, start=1):
         known: Any = raw if isinstance(raw, Mapping) else dict(enumerate(raw)) if isinstance(raw, list) else {}
+        longer = f"{key}.{name}" if key else str(name)
         if name in known:
-            raw = known[name]
-            names.append(str(name))
-        elif missing and depth == len(location):
-            names.append(str(name))
-    return ".".join(names)
+            key, raw = longer, known[name]
+        elif longer in valid or (missing and depth == len(location)):
+            key, raw = longer, None
+    return key
 
 
-def _suggestion(key: str, options: Mapping[str, Option]) -> str:
+def _suggestion(key: str, valid: Sequence[str]) -> str:
     """The valid key that looks most like this one: by its last name, rather in the same section than elsewhere."""
     section, _, name = key.rpartition(".")
-    parents = {".".join(names[:depth]) for names in (o.split(".") for o in options) for depth in range(1, len(names))}
 
     def likeness(candidate: str) -> float:
         there, _, leaf = candidate.rpartition(".")
         return difflib.SequenceMatcher(None, name.lower(), leaf.lower()).ratio() + 0.15 * (there == section)
 
-    candidates = sorted({*options, *parents})
-    best = max(candidates, key=likeness, default="")
+    best = max(valid, key=likeness, default="")
     if best == key:
         return f", as {section} is now"  # a key of another alternative for this section
     if best and likeness(best) >= 0.7:
         return f"; did you mean {best!r}?"
-    known = [candidate for candidate in candidates if candidate.rpartition(".")[0] == section]
+    known = [candidate for candidate in valid if candidate.rpartition(".")[0] == section]
     return f"; known here: {', '.join(known)}" if known else ""
 
 

@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, SupportsFloat
 
 Values = Mapping[str, int | float]
 
@@ -42,7 +42,7 @@ class Metrics:
         self._step = -1  # of the last write
         self._valueless: set[str] = set()
 
-    def write(self, step: int, values: Mapping[str, float]) -> None:
+    def write(self, step: int, values: Mapping[str, SupportsFloat]) -> None:
         """Values are numbers or 0-d arrays or tensors. Warns of each name once that has come without a value."""
         plain = {name: value if type(value) is int else float(value) for name, value in values.items()}
         finite = {name: value for name, value in plain.items() if math.isfinite(value)}

@@ -50,7 +50,7 @@ class Run:
         self.stop_signal: int | None = None
         self._config_text = config_text
         self._resume = resume
-        self._console = console
+        self.console = console
         self._leaving = ExitStack()
 
     def __enter__(self) -> Run:
@@ -63,7 +63,7 @@ class Run:
                 _replace(self.directory / "config.yaml", self._config_text)
             except OSError as error:
                 raise RunError(f"{self.directory}: no run can be kept here: {error}") from error
-            self.metrics = Metrics(self.directory, self._console)
+            self.metrics = Metrics(self.directory, self.console)
             entered.callback(self.metrics.close)
             if threading.current_thread() is threading.main_thread():
                 entered.enter_context(_listening(self._stop))

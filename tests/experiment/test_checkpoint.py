@@ -23,6 +23,8 @@ from experiment.checkpoint import CheckpointError, load, newest, prune, save
 
 DTYPES = ["bool", "uint8", "int32", "uint64", "int64", "float16", "float32", "float64", "complex64"]
 
+pytestmark = pytest.mark.filterwarnings("error")  # newest warns of what it passes over
+
 
 def same(left: Any, right: Any) -> bool:
     """Equal in type, dtype, shape and every bit, all the way down."""

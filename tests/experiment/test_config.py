@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import Field, ValidationError, model_validator
+
+from experiment.config import Config, ConfigError, check, describe, dump, override, read, table
+
+
+class Mlp(Config):
+    kind: Literal["mlp"] = "mlp"
+    """Layers that see everything."""
+    hidden: tuple[int, ...] = (64, 64)
+    """Units of each layer."""
+
+
+class Conv(Config):
+    kind: Literal["conv"] = "conv"
+    """Layers that see neighbourhoods."""
+    channels: list[int] = Field([16])
+    """Channels of each layer."""
+
+
+class Learner(Config):
+    learning_rate: float = Field(3e-4, gt=0)
+    """Step size of the
+    optimizer."""
+    clip: float | None = Field(None, gt=0, le=10)
+    """Largest norm of a gradient."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Decay of both moments."""
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """Which optimizer."""
+    batch: int = 32
+    """Rows per update."""
+    minibatch: int = 32
+    """Rows per step."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Learner:
+        if self.batch % self.minibatch:
+            raise ValueError(f"batch {self.batch} is no multiple of minibatch {self.minibatch}")
+        return self
+
+
+class Evaluation(Config):
+    episodes: int = Field(10, ge=1)
+    """Episodes each time."""
+
+
+class Experiment(Config):
+    steps: int = Field(gt=0)
+    """Environment steps."""
+    normalize: bool = False
+    """Whether to normalize."""
+    name: str = "run"
+    """What to call it."""
+    learner: Learner = Learner(learning_rate=1e-5)
+    """How to learn."""
+    network: Mlp | Conv = Field(Mlp(), discriminator="kind")
+    """What to learn with."""
+    evaluation: Evaluation | None = None
+    """When to look."""
+    options: dict[str, Any] = Field({})
+    """Passed on to the environment."""
+    rate: float | list[float] = 1.0
+    """A number, or several."""
+
+
+def problems(raw: dict[str, Any]) -> list[str]:
+    with pytest.raises(ConfigError) as error:
+        check(Experiment, raw)
+    assert str(error.value) == "\n".join(error.value.problems)
+    return error.value.problems
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    raw = {
+        "steps": "8",
+        "normalize": 1,
+        "learning_rate": 3e-4,
+        "lerner": {},
+        "learner": {"learnig_rate": 1, "clip": 11, "optimizer": "adma", "betas": [0.9], "batch": None},
+        "network": {"kind": "conv", "channels": [1, "x"], "hidden": [3]},
+        "evaluation": {"episodes": 0},
+        "rate": "fast",
+        "learner.clip": 3,
+    }
+    assert sorted(problems(raw)) == sorted(
+        [
+            'steps: found "8", expected int > 0',
+            "normalize: found 1, expected bool",
+            "unknown key learning_rate; did you mean 'learner.learning_rate'?",
+            "unknown key lerner; did you mean 'learner'?",
+            "unknown key learner.learnig_rate; did you mean 'learner.learning_rate'?",
+            "learner.clip: found 11, expected float > 0, <= 10 | null",
+            'learner.optimizer: found "adma", expected one of: adam, sgd',
+            "learner.betas.1: is missing, expected a value",
+            "learner.batch: found null, expected int",
+            'network.channels.1: found "x", expected a valid integer',
+            "unknown key network.hidden, as network is now",
+            "evaluation.episodes: found 0, expected int >= 1",
+            'rate: found "fast", expected float | list of float',
+            "unknown key learner.clip; nest it: dots are for overrides",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("raw", "problem"),
+    [
+        ({}, "steps: is missing, expected int > 0"),
+        ({"steps": True}, "steps: found true, expected int > 0"),
+        ({"steps": 1.5}, "steps: found 1.5, expected int > 0"),
+        ({"steps": 1e6}, "steps: found 1000000.0, expected int > 0 (write 1000000)"),
+        ({"steps": 1, "normalize": "true"}, 'normalize: found "true", expected bool'),
+        ({"steps": 1, "name": 3}, "name: found 3, expected str"),
+        ({"steps": 1, "learner": None}, "learner: found null, expected a section (a mapping of keys to values)"),
+        ({"steps": 1, "network": 3}, "network: found 3, expected a section (a mapping of keys to values)"),
+        ({"steps": 1, "network": {"kind": "cnn"}}, 'network.kind: found "cnn", expected one of: mlp, conv'),
+        ({"steps": 1, "network": {"hidden": []}}, "network.kind: is missing, expected one of: mlp, conv"),
+        ({"steps": 1, "learner": {"batch": 33}}, "learner: batch 33 is no multiple of minibatch 32"),
+        ({"steps": 1, "learner": {"learning_rate": "3e-4"}}, 'learner.learning_rate: found "3e-4", expected float > 0'),
+        ({"steps": 1, "xyzzy": 1}, "unknown key xyzzy; known here: " + ", ".join(sorted(Experiment.model_fields))),
+    ],
+)  # fmt: skip
+def test_a_problem_says_what_was_found_and_expected(raw: dict[str, Any], problem: str) -> None:
+    assert problems(raw) == [problem]
+
+
+def test_infinities_and_nan_are_refused() -> None:
+    for number in (math.inf, math.nan):
+        assert len(problems({"steps": 1, "learner": {"learning_rate": number}})) == 1
+        assert len(problems({"steps": 1, "options": {"gravity": number}})) == 1
+
+
+def test_an_integer_is_a_float_and_a_list_is_a_tuple() -> None:
+    config = check(Experiment, {"steps": 1, "learner": {"learning_rate": 1}, "network": {"kind": "mlp", "hidden": [2]}})
+    assert type(config.learner.learning_rate) is float
+    assert config.network == Mlp(hidden=(2,))
+
+
+def test_a_config_is_frozen_and_its_defaults_are_checked() -> None:
+    with pytest.raises(ValidationError):
+        check(Experiment, {"steps": 1}).steps = 2  # type: ignore[misc]
+
+    class Wrong(Config):
+        count: int = Field(0, gt=0)
+        """Too small."""
+
+    with pytest.raises(ConfigError, match="^count: found 0, expected int > 0$"):
+        check(Wrong, {})
+
+
+# Files -------------------------------------------------------------------------------------------------------------
+
+
+def read_text(tmp_path: Path, text: str) -> dict[str, Any]:
+    path = tmp_path / "config.yaml"
+    path.write_text(text, encoding="utf-8")
+    return read(path)
+
+
+def test_scalars_are_read_as_yaml_1_2_means_them(tmp_path: Path) -> None:
+    text = """
+    exponent: 3e-4
+    plain: -1.5E+3
+    half: .5
+    million: 1_000_000
+    ten: 010
+    hex: 0x10
+    switch: on
+    denial: no
+    date: 2020-01-01
+    time: 1:30
+    merge: {<<: 1}
+    empty:
+    tilde: ~
+    truth: [true, False]
+    quoted: "3e-4"
+    version: 1.2.3
+    game: leduc_poker(players=2)
+    """
+    assert read_text(tmp_path, text) == {
+        "exponent": 3e-4, "plain": -1500.0, "half": 0.5, "million": 1_000_000, "ten": 10, "hex": 16, "switch": "on",
+        "denial": "no", "date": "2020-01-01", "time": "1:30", "merge": {"<<": 1}, "empty": None, "tilde": None,
+        "truth": [True, False], "quoted": "3e-4", "version": "1.2.3", "game": "leduc_poker(players=2)",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: 1\nb:\n  c: 1\n  c: 2\n", "line 4: key 'c' stands here a second time"),
+        ("a: 1\na: 2\n", "line 2: key 'a' stands here a second time"),
+        ("a: [1\nb: 2\n", "line 2: expected"),
+        ("a: b: c\n", "line 1: mapping values are not allowed here"),
+        ("- 1\n", ": found [1], expected a mapping"),
+        ("", ": found null, expected a mapping"),
+        ("1: 2\n", "line 1: key 1 is not text"),
+        ("on: 2\n? [1]\n: 2\n", "line 2: key [1] is not text"),
+        ("a: .inf\n", "line 1: .inf is not a finite number"),
+        ("a: 1\nb: 1e999\n", "line 2: 1e999 is not a finite number"),
+        ("a: !!python/object/apply:os.system [ls]\n", "line 1: could not determine a constructor for the tag"),
+        ("a: !!timestamp 2020-01-01\n", "line 1: could not determine a constructor for the tag"),
+        ("a: &x [1]\nb: *x\n", "line 2: alias *x"),
+        ("a: &a [*a]\n", "line 1: alias *a"),
+        ("a: !!int abc\n", "invalid literal"),
+        ("a: " + "[" * 3000, "nested too deeply"),
+        ("a: 1\n---\nb: 1\n", "line 2"),
+        ("a: \x07\n", "special characters are not allowed"),
+    ],
+)
+def test_a_bad_file_is_refused_by_name_and_line(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read_text(tmp_path, text)
+    assert problem in str(error.value)
+    assert "config.yaml" in str(error.value)
+
+
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "latin").write_bytes("ä: 1".encode("latin-1"))
+    for path in (tmp_path / "absent.yaml", tmp_path, tmp_path / "latin"):
+        with pytest.raises(ConfigError, match=path.name):
+            read(path)
+
+
+# Overrides ---------------------------------------------------------------------------------------------------------
+
+
+def test_overrides_make_a_new_mapping() -> None:
+    raw: dict[str, Any] = {"a": {"b": 1, "c": [1]}, "n": None}
+    result = override(raw, ["a.b=3e-4", "n.x=[1, 2]", "d.e.f={g: no}", "name=leduc(players=2)", "z=null", "z=1"])
+    assert result == {
+        "a": {"b": 3e-4, "c": [1]},
+        "n": {"x": [1, 2]},
+        "d": {"e": {"f": {"g": "no"}}},
+        "name": "leduc(players=2)",
+        "z": 1,
+    }
+    result["a"]["c"].append(2)
+    assert raw == {"a": {"b": 1, "c": [1]}, "n": None}
+
+
+def test_null_can_be_set() -> None:
+    assert override({"a": {"b": 1}}, ["a=null"]) == {"a": None}
+
+
+def test_all_bad_overrides_are_reported() -> None:
+    bad = ["a.b=1", "steps", "=3", "x..y=1", ".x=1", "c=", "c=[1", "c={a: 1, a: 2}", "c=1e999"]
+    with pytest.raises(ConfigError) as error:
+        override({"a": 1}, ["fine=1", *bad])
+    assert len(error.value.problems) == len(bad)
+    assert all(repr(item) in problem for item, problem in zip(bad, error.value.problems))
+    assert "a is 1, not a section" in error.value.problems[0]
+
+
+# Round trip --------------------------------------------------------------------------------------------------------
+
+plain = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"]))
+    | st.sampled_from(
+        ["3e-4", "1_0", "010", "on", "null", "~", "", "true", ".inf", "0x1", "1:30", "<<", "*x", "- a", "a: b"]
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab3e-~ :#", max_size=4), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(options=st.dictionaries(st.text("ab3e-~ :#", max_size=4), plain, max_size=3), rate=st.floats(1e-300, 1e300))
+def test_what_is_dumped_is_read_back_identically(
+    tmp_path_factory: pytest.TempPathFactory, options: dict[str, Any], rate: float
+) -> None:
+    raw = {"steps": 3, "options": options, "learner": {"learning_rate": rate}, "evaluation": {}}
+    config = check(Experiment, raw)
+    path = tmp_path_factory.getbasetemp() / "dumped.yaml"
+    path.write_bytes(dump(config).encode())
+    again = check(Experiment, read(path))
+    assert again == config
+    assert again.options == options and repr(again.options) == repr(options)  # repr: 1 is not 1.0 is not True
+    assert dump(again) == dump(config)
+
+
+def test_dump_reads_well() -> None:
+    config = check(Experiment, {"steps": 3, "network": {"kind": "conv"}, "options": {"shape": [[1, 2], [3, 4]]}})
+    assert dump(config) == (
+        "steps: 3\nnormalize: false\nname: run\n"
+        "learner:\n  learning_rate: 1.0e-05\n  clip: null\n  betas: [0.9, 0.999]\n  optimizer: adam\n  batch: 32\n"
+        "  minibatch: 32\nnetwork:\n  kind: conv\n  channels: [16]\nevaluation: null\n"
+        "options:\n  shape:\n  - [1, 2]\n  - [3, 4]\nrate: 1.0\n"
+    )
+
+
+# Descriptions ------------------------------------------------------------------------------------------------------
+
+
+def test_every_field_is_described() -> None:
+    assert [option[:3] for option in describe(Experiment)] == [
+        ("steps", "int > 0", "required"),
+        ("normalize", "bool", "false"),
+        ("name", "str", "run"),
+        ("learner.learning_rate", "float > 0", "1.0e-05"),  # what this experiment's default is, not the section's
+        ("learner.clip", "float > 0, <= 10 | null", "null"),
+        ("learner.betas", "list of (float, float)", "[0.9, 0.999]"),
+        ("learner.optimizer", "one of: adam, sgd", "adam"),
+        ("learner.batch", "int", "32"),
+        ("learner.minibatch", "int", "32"),
+        ("network.kind", "one of: mlp, conv", "mlp"),
+        ("network.hidden", "list of int", "[64, 64]"),
+        ("network.channels", "list of int", "[16]"),
+        ("evaluation", "section | null", "null"),
+        ("evaluation.episodes", "int >= 1", "10"),
+        ("options", "mapping", "{}"),
+        ("rate", "float | list of float", "1.0"),
+    ]
+    assert describe(Experiment)[3].help == "Step size of the optimizer."
+    assert all(option.help for option in describe(Experiment))
+
+
+def test_the_table_is_markdown() -> None:
+    lines = table(Experiment).splitlines()
+    assert lines[:3] == [
+        "| key | type | default | meaning |",
+        "| --- | --- | --- | --- |",
+        "| `steps` | int > 0 | `required` | Environment steps. |",
+    ]
+    assert r"| `learner.clip` | float > 0, <= 10 \| null | `null` | Largest norm of a gradient. |" in lines
+    assert len(lines) == 2 + len(describe(Experiment))
