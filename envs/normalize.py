@@ -27,6 +27,11 @@ class Moments:
         """[*shape]; zero before the first update."""
         return self._squares / max(self.count, 1)
 
+    @property
+    def deviation(self) -> Array:
+        """[*shape], kept away from 0 for what never varies: sqrt(variance + 1e-8)."""
+        return np.sqrt(self.variance + 1e-8)
+
     def update(self, batch: Array) -> None:
         """Add n observations, batch [n, *shape]. Raises ValueError for another shape."""
         batch = np.asarray(batch, np.float64)

@@ -1,1 +1,1 @@
-"""Networks that map inputs to targets, their losses, optimizers and data."""
+"""Networks that map inputs to targets, and what trains them."""

@@ -1,1 +1,1 @@
-"""Algorithms that learn a policy beside a value."""
+"""Algorithms that learn a policy with the help of a value function."""

@@ -1,1 +1,1 @@
-"""Where actors live: in this process, or on a Ray cluster."""
+"""Where actors live: in this process, or on Ray."""

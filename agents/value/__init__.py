@@ -1,1 +1,1 @@
-"""Algorithms that learn what actions are worth."""
+"""Algorithms whose policy is greedy in learned action values."""

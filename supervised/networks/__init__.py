@@ -1,1 +1,1 @@
-"""Networks, as modules of tensors."""
+"""Network modules: torsos turn observations into features, heads turn features into outputs."""

@@ -1,0 +1,174 @@
+"""The keys that every algorithm's config shares. Torch-free, so that a wrong config is refused at once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, JsonValue, field_validator, model_validator
+
+from experiment.config import Config
+
+Positive = Annotated[int, Field(gt=0)]
+Natural = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class Atari(Config):
+    """Preprocessing of Atari screens (Mnih et al. 2015; Machado et al. 2018 for sticky actions)."""
+
+    frame_skip: Positive = 4
+    """emulator frames per action; the observation is the maximum of the last two"""
+    screen: Positive = 84
+    """side of the square grey picture, in pixels"""
+    stack: Positive = 4
+    """pictures in one observation, newest last"""
+    noop_max: Natural = 30
+    """an episode starts with up to this many no-op actions"""
+    sticky: Fraction = 0.25
+    """probability that the emulator repeats the previous action"""
+    episodic_life: bool = False
+    """a lost life ends the episode for learning; episode statistics are then per life"""
+    fire_reset: bool = False
+    """press FIRE after a reset, for games that wait for it"""
+
+
+class Environment(Config):
+    id: str
+    """Gymnasium environment id, such as CartPole-v1"""
+    count: Positive = 8
+    """environments stepped at once, over all actors together"""
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    """keyword arguments of the environment"""
+    max_episode_steps: Positive | None = None
+    """time limit in place of the environment's own"""
+    atari: Atari | None = None
+    """Atari preprocessing; null for every other environment"""
+    reward_clip: PositiveFloat | None = None
+    """learn from rewards clipped to [-x, x]; episode statistics stay raw"""
+
+    @model_validator(mode="after")
+    def _atari_needs_the_emulator(self) -> Self:
+        if self.atari is not None and not self.id.startswith("ALE/"):
+            raise ValueError(f"env.atari is set, but {self.id} is not an Atari environment (ALE/...)")
+        return self
+
+
+class Runtime(Config):
+    kind: Literal["local", "ray"] = "local"
+    """where actors run: in this process, or as Ray actors"""
+    actors: Positive = 1
+    """number of actors; env.count is divided among them"""
+    mode: Literal["synchronous", "asynchronous"] = "synchronous"
+    """wait for every actor each round (reproducible), or take experience as it arrives"""
+    address: str | None = None
+    """join the Ray cluster at this address (host:port, or auto); null starts one on this machine"""
+    dashboard: bool = False
+    """start Ray's dashboard (loopback only) with a cluster of our own"""
+    timeout: PositiveFloat = 300.0
+    """seconds that an actor may take for one collection before it is replaced"""
+    restarts: Natural = 3
+    """actors that may be replaced during a run before it stops"""
+    backoff: NonNegative = 1.0
+    """seconds to wait before the first replacement; doubles with each"""
+    threads: Positive = 1
+    """torch threads of each process; the same everywhere, so that local and Ray runs compute the same"""
+
+    @model_validator(mode="after")
+    def _asynchronous_needs_ray(self) -> Self:
+        if self.kind == "local" and self.mode == "asynchronous":
+            raise ValueError("runtime.mode is asynchronous, but runtime.kind is local: only Ray actors run by themselves")
+        if self.kind == "local" and self.address is not None:
+            raise ValueError("runtime.address is set, but runtime.kind is local: set runtime.kind=ray")
+        return self
+
+
+class Network(Config):
+    torso: Literal["mlp", "nature_cnn"] = "mlp"
+    """what turns observations into features: mlp for vectors, nature_cnn for stacked pictures"""
+    hidden: tuple[Positive, ...] = (64, 64)
+    """widths of the hidden layers (mlp), or of the layers behind the convolutions (nature_cnn)"""
+    activation: Literal["tanh", "relu", "silu", "elu"] = "tanh"
+    """nonlinearity between layers"""
+
+    @field_validator("hidden", mode="before")
+    @classmethod
+    def _list_is_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+
+class Normalize(Config):
+    observations: bool = False
+    """subtract the running mean of observations and divide by their running deviation"""
+    clip: PositiveFloat = 10.0
+    """normalized observations are clipped to [-x, x]"""
+
+
+class Collection(Config):
+    steps: Positive
+    """steps of every environment before learning goes on"""
+
+
+class Replay(Config):
+    capacity: Positive = 1_000_000
+    """transitions kept; the oldest are overwritten"""
+    start: Natural = 100
+    """environment steps collected before the first update"""
+
+
+class Evaluation(Config):
+    every: Natural = 0
+    """environment steps between evaluations without exploration; 0 evaluates at the end only"""
+    episodes: Positive = 20
+    """episodes of one evaluation, always on the same episode seeds"""
+
+
+class Checkpoint(Config):
+    every: Natural = 100_000
+    """environment steps between checkpoints; 0 saves at the end and on signals only"""
+    keep: Positive = 3
+    """checkpoints kept; the oldest go first"""
+
+
+class Logging(Config):
+    every: Positive = 5_000
+    """environment steps between lines of metrics"""
+    window: Positive = 100
+    """episodes averaged in rollout/ep_rew_mean and rollout/ep_len_mean"""
+
+
+class Experiment(Config):
+    """Base of every algorithm's config."""
+
+    algorithm: str
+    """name of the algorithm"""
+    env: Environment
+    """the world to learn"""
+    seed: Natural = 0
+    """every random stream of the run derives from it"""
+    steps: Positive = 100_000
+    """environment steps to train for, over all environments together"""
+    rollout: Collection
+    """how much is collected between updates"""
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    """where the learner computes: auto (a GPU when there is one), cpu, cuda, or cuda:N"""
+    compile: Literal["auto", "off", "on"] = "auto"
+    """compile the update (torch.compile; a CUDA graph on a GPU); auto does when the run is long enough to pay for it"""
+    runtime: Runtime = Runtime()
+    """where actors run"""
+    evaluation: Evaluation = Evaluation()
+    """when to measure the policy without exploration"""
+    checkpoint: Checkpoint = Checkpoint()
+    """when to save"""
+    logging: Logging = Logging()
+    """when to write metrics"""
+
+    @model_validator(mode="after")
+    def _rows_divide(self) -> Self:
+        if self.env.count % self.runtime.actors:
+            raise ValueError(
+                f"env.count ({self.env.count}) is not divisible by runtime.actors ({self.runtime.actors}): "
+                "each actor steps the same number of environments"
+            )
+        return self

@@ -1,0 +1,75 @@
+"""Actors in this process, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from agents.api import Actor, Experience, State
+from agents.config import Runtime
+from agents.fleet.restarts import Restarts
+from envs.api import Array, EnvError
+
+
+class LocalFleet:
+    """The fleet that a synchronous Ray fleet of the same actors equals, bit for bit, failures included.
+
+    build(index, incarnation) makes an actor.
+    """
+
+    def __init__(self, build: Callable[[int, int], Actor], runtime: Runtime) -> None:
+        self.build = build
+        self.restarts = Restarts(runtime)
+        self.actors: list[Actor | None] = [build(index, 0) for index in range(runtime.actors)]
+        self.weights: tuple[Array, int] | None = None
+
+    def publish(self, weights: Array, version: int) -> None:
+        self.weights = weights, version
+        for actor in self.actors:
+            if actor is not None:
+                actor.load(weights, version)
+
+    def collect(self) -> list[Experience]:
+        return [self._collect(index) for index in range(len(self.actors))]
+
+    def _collect(self, index: int) -> Experience:
+        while True:
+            try:
+                actor = self.actors[index]
+                if actor is None:
+                    actor = self._start(index)
+                return actor.collect()
+            except EnvError as error:
+                self._stop(index)
+                self.restarts.replace(index, str(error))
+
+    def _start(self, index: int) -> Actor:
+        actor = self.build(index, self.restarts.incarnations[index])
+        self.actors[index] = actor
+        if self.weights is not None:
+            actor.load(*self.weights)
+        return actor
+
+    def _stop(self, index: int) -> None:
+        actor, self.actors[index] = self.actors[index], None
+        if actor is not None:
+            actor.close()
+
+    def metrics(self) -> Mapping[str, float]:
+        return {"fleet/restarts": self.restarts.used}
+
+    def state_dict(self) -> State:
+        """An actor that is down has no state: it will begin anew."""
+        actors = {str(i): {} if actor is None else actor.state_dict() for i, actor in enumerate(self.actors)}
+        return {"actors": actors, "restarts": self.restarts.state_dict()}
+
+    def load_state_dict(self, state: State) -> None:
+        self.restarts.load_state_dict(state["restarts"])
+        for index in range(len(self.actors)):
+            self._stop(index)
+            actor = self._start(index)
+            if state["actors"][str(index)]:
+                actor.load_state_dict(state["actors"][str(index)])
+
+    def close(self) -> None:
+        for index in range(len(self.actors)):
+            self._stop(index)

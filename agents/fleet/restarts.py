@@ -1,0 +1,50 @@
+"""How often, and how soon, a failed actor is replaced."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+
+from agents.api import State
+from agents.config import Runtime
+
+
+class FleetError(RuntimeError):
+    """An actor failed and the run's restarts are used up. The message shows the world's own traceback."""
+
+
+class Restarts:
+    """Counts replacements against the budget of a run. `incarnations[i]`: how often actor i was replaced so far."""
+
+    def __init__(self, runtime: Runtime, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.budget, self.backoff, self.sleep = runtime.restarts, runtime.backoff, sleep
+        self.incarnations = [0] * runtime.actors
+
+    @property
+    def used(self) -> int:
+        return sum(self.incarnations)
+
+    def replace(self, index: int, reason: str) -> int:
+        """Wait out the back-off and return the number of the actor's next incarnation.
+
+        Raises FleetError when the budget is used up; the actor still counts as replaced, so that a run that is resumed
+        after the cause was mended doesn't repeat the same episodes.
+        """
+        used = self.used
+        self.incarnations[index] += 1
+        if used >= self.budget:
+            raise FleetError(
+                f"actor {index} failed and was not replaced: {used} of runtime.restarts={self.budget} are used up. {reason}"
+            )
+        warnings.warn(f"actor {index} is replaced ({used + 1} of {self.budget} restarts): {reason}", stacklevel=2)
+        self.sleep(self.backoff * 2**used)
+        return self.incarnations[index]
+
+    def state_dict(self) -> State:
+        return {"incarnations": list(self.incarnations)}
+
+    def load_state_dict(self, state: State) -> None:
+        """The budget is per process: what an earlier one used up is not held against this one."""
+        self.incarnations = list(state["incarnations"])
+        self.budget += self.used

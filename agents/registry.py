@@ -1,0 +1,74 @@
+"""All algorithms by name. Torch-free: an algorithm's module is loaded when it is used."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agents.actor_critic.config import DDPG, PPO
+from agents.config import Experiment
+from agents.value.config import DQN
+from experiment.config import ConfigError, check
+
+if TYPE_CHECKING:
+    from agents.api import Policy
+
+
+class Algorithm(NamedTuple):
+    config: type[Experiment]
+    module: str
+
+    def load(self) -> Any:
+        """The module, with `make`, `policy` and `actor`."""
+        return importlib.import_module(self.module)
+
+
+ALGORITHMS = {
+    "ppo": Algorithm(PPO, "agents.actor_critic.ppo"),
+    "dqn": Algorithm(DQN, "agents.value.dqn"),
+    "ddpg": Algorithm(DDPG, "agents.actor_critic.ddpg"),
+}
+
+
+def algorithm(name: object) -> Algorithm:
+    """Look an algorithm up. Raises ConfigError for an unknown name."""
+    if isinstance(name, str) and name in ALGORITHMS:
+        return ALGORITHMS[name]
+    near = difflib.get_close_matches(str(name), ALGORITHMS, 1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise ConfigError([f"algorithm: found {name!r}, expected one of: {', '.join(ALGORITHMS)}{hint}"])
+
+
+def parse(raw: Mapping[str, Any]) -> Experiment:
+    """A config as read from YAML -> the algorithm's validated model. Raises ConfigError with every problem."""
+    if "algorithm" not in raw:
+        raise ConfigError([f"algorithm: missing, expected one of: {', '.join(ALGORITHMS)}"])
+    return check(algorithm(raw["algorithm"]).config, raw)
+
+
+def load_policy(path: Path) -> tuple[Policy, dict[str, Any]]:
+    """The policy that a run directory's newest checkpoint, or a checkpoint, holds; and what the checkpoint says of itself,
+    with the `spec` of the world it was trained on.
+
+    Raises CheckpointError where there is none that is intact.
+    """
+    import torch
+
+    from agents.rollout import make_env
+    from experiment.checkpoint import load, newest
+
+    if (path / "manifest.json").exists():
+        state, about = load(path)
+    else:
+        _, state, about = newest(path / "checkpoints")
+    config = parse(about["config"])
+    env = make_env(config.env, 1)
+    try:
+        policy: Policy = algorithm(config.algorithm).load().policy(config, env.spec, torch.device("cpu"))
+    finally:
+        env.close()
+    policy.load(state["weights"])
+    return policy, about | {"spec": env.spec}

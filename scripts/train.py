@@ -1,0 +1,107 @@
+"""Train an agent: python scripts/train.py CONFIG.yaml [key=value ...] [--run-dir DIR] [--resume] [--dry-run]
+
+Every key of the config can be overridden: learner.learning_rate=1e-3 runtime.kind=ray runtime.actors=4.
+`train.py CONFIG.yaml --help` lists the keys of that config's algorithm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agents.registry import ALGORITHMS, algorithm, parse
+from experiment.config import ConfigError, describe, dump, override, read
+
+if TYPE_CHECKING:
+    from agents.config import Experiment
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False)
+    parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG.yaml", help="what to train, and how")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="changes to the config")
+    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="where the run is kept (default: a new one in runs/)")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --run-dir from its newest checkpoint")
+    parser.add_argument("--dry-run", action="store_true", help="print the effective config and stop")
+    parser.add_argument("--quiet", action="store_true", help="print no tables of metrics and no progress bar")
+    parser.add_argument("--help", "-h", action="store_true", help="print this, and every key of the algorithm of CONFIG.yaml")
+    asked = parser.parse_intermixed_args(argv)
+    if asked.config is not None and "=" in asked.config.name and not asked.config.exists():
+        asked.overrides.insert(0, str(asked.config))
+        asked.config = None
+    if asked.help:
+        parser.print_help()
+    return asked
+
+
+def explain(config: Path | None) -> None:
+    """Print the keys of the config's algorithm, or say which algorithms there are."""
+    if config is None:
+        print(f"\nalgorithms: {', '.join(ALGORITHMS)}")
+        return
+    name = read(config).get("algorithm")
+    print(f"\nkeys of {name}:")
+    for option in describe(algorithm(name).config):
+        print(f"  {option.key}  ({option.type}; default {option.default})\n      {option.help}")
+
+
+def configured(asked: argparse.Namespace) -> Experiment:
+    """The effective config. A run that is resumed brings its own; overrides apply to it too."""
+    source = asked.config
+    if source is None and asked.resume and asked.run_dir is not None:
+        source = asked.run_dir / "config.yaml"
+    if source is None:
+        raise ConfigError(["CONFIG.yaml is missing (or --resume with --run-dir DIR)"])
+    if asked.resume and asked.run_dir is None:
+        raise ConfigError(["--resume needs --run-dir DIR"])
+    return parse(override(read(source), asked.overrides))
+
+
+def main(argv: list[str] | None = None) -> int:
+    asked = arguments(argv)
+    try:
+        if asked.help:
+            explain(asked.config)
+            return 0
+        config = configured(asked)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if asked.dry_run:
+        print(dump(config), end="")
+        return 0
+    return train(config, asked)
+
+
+def train(config: Experiment, asked: argparse.Namespace) -> int:
+    from agents.fleet.restarts import FleetError
+    from agents.train import Training
+    from experiment.checkpoint import CheckpointError, newest
+    from experiment.run import Run, RunError, exit_code, new_directory
+
+    directory = asked.run_dir or new_directory(asked.config)
+    with ExitStack() as stack:
+        try:
+            training = Training(config)
+            run = stack.enter_context(Run(directory, dump(config), asked.resume, console=not asked.quiet))
+        except (ValueError, MemoryError, ConnectionError, RunError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        print(f"run directory: {directory}\nwatch it: tensorboard --logdir {directory}", flush=True)
+        try:
+            training.train(run, newest(run.checkpoints)[1] if asked.resume else None)
+        except CheckpointError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except FleetError as error:
+            print(f"error: {error}\nwhat was learned is saved in {directory}", file=sys.stderr)
+            return 1
+        print(f"{training.steps} of {config.steps} steps are saved in {run.checkpoints}")
+        return exit_code(run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
