@@ -59,4 +59,4 @@ def side_by_side(unrolls: list[Unroll]) -> Unroll:
         return np.concatenate(present, axis=1) if present else None
 
     *fields, cut_obs, _ = zip(*unrolls, strict=True)
-    return Unroll(*map(joined, fields), np.concatenate(cut_obs)[order], cut_at[order])
+    return Unroll(*[*map(joined, fields), np.concatenate(cut_obs)[order], cut_at[order]])

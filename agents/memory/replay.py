@@ -1,7 +1,9 @@
 """Replay: a table holds the rows, a selection picks among them.
 
-memory = Replay(Table(100_000), Uniform(), batch=64, rng=seeds.generator("memory"))
-memory = Replay(Frames(1_000_000, columns=8, ...), Prioritized(1_000_000, ...), batch=32, rng=...)
+    memory = Replay(Table(100_000), Uniform(), batch=64, rng=seeds.generator("memory"))
+    memory = Replay(Frames(1_000_000, columns=8, stack=4, gamma=0.99), Prioritized(1_000_000), batch=32, rng=rng)
+
+Both are arguments: any table goes with any selection.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ class Selection(Protocol):
         """Indices [batch] of ready rows, and their importance weights or None."""
         ...
 
-    def update(self, index: Array, priority: Array) -> None: ...
+    def update(self, index: Array, priority: Tensor) -> None: ...
 
     def state_dict(self) -> State: ...
 
@@ -73,7 +75,7 @@ class Replay:
 
     def update(self, sample: Sample, priority: Tensor | None) -> None:
         if priority is not None and sample.index is not None:
-            self.select.update(sample.index, priority.detach().cpu().numpy())
+            self.select.update(sample.index, priority)
 
     def state_dict(self) -> State:
         return {
