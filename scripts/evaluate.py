@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -34,7 +35,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     asked = arguments(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # films need no screen
     from rich.console import Console
 
     from agents.arena.contenders import contender
@@ -64,9 +65,9 @@ def main(argv: list[str] | None = None) -> int:
         standings = compare(results, seeds.generator("bootstrap"))
         console.print(table(standings, f"{env.spec.name}, {asked.episodes} episodes, seed {asked.seed}"))
         if asked.json:
-            about = {"env": env.spec.name, "episodes": asked.episodes, "seed": asked.seed, "rows": env.count}
-            text = json.dumps({**about, "contenders": record(standings)}, indent=2, allow_nan=False)
-            asked.json.write_text(text + "\n")
+            found = {"env": env.spec.name, "episodes": asked.episodes, "seed": asked.seed, "rows": env.count}
+            found |= {"contenders": record(standings)}
+            asked.json.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n")
         if stage is not None:
             import imageio.v3
 
@@ -96,4 +97,5 @@ def world(asked: argparse.Namespace, count: int, render: bool = False) -> Vector
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main())
