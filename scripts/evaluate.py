@@ -50,8 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         for file in filter(None, (asked.json, asked.gif)):
             if not file.parent.is_dir():
                 raise ValueError(f"{file} cannot be written: {file.parent} is no directory")
-        seeds = Seeds(asked.seed)
-        env = world(asked, min(asked.rows, asked.episodes))
+        seeds, env = Seeds(asked.seed), world(asked, min(asked.rows, asked.episodes))
         policies = {name: contender(name, env.spec, asked.trust) for name in asked.agents}
         stage = world(asked, 1, render=True) if asked.gif else None
     except ValueError as error:
@@ -65,14 +64,14 @@ def main(argv: list[str] | None = None) -> int:
         standings = compare(results, seeds.generator("bootstrap"))
         console.print(table(standings, f"{env.spec.name}, {asked.episodes} episodes, seed {asked.seed}"))
         if asked.json:
-            found = {"env": env.spec.name, "episodes": asked.episodes, "seed": asked.seed, "rows": env.count}
-            found |= {"contenders": record(standings)}
-            asked.json.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n")
+            played = {"env": env.spec.name, "episodes": asked.episodes, "seed": asked.seed, "rows": env.count}
+            text = json.dumps(played | {"contenders": record(standings)}, indent=2, allow_nan=False)
+            asked.json.write_text(text + "\n")
         if stage is not None:
             import imageio.v3
 
-            first = asked.agents[0]
-            pictures = film(policies[first], stage, asked.seed, seeds.generator("act", first))
+            name, policy = next(iter(policies.items()))
+            pictures = film(policy, stage, asked.seed, seeds.generator("act", name))
             imageio.v3.imwrite(asked.gif, pictures, extension=".gif", duration=1000 / 30, loop=0)
     except KeyboardInterrupt:
         return 130
