@@ -49,9 +49,8 @@ class Frames:
             raise ValueError(
                 f"memory.capacity {capacity} is too small for {columns} environments and {n_step}-step rows"
             )
-        self.slots = (
-            self.steps + stack
-        )  # pictures per column: the last steps', the older ones they show, the next one's
+        # Pictures per column: those of the last steps, the older ones that they show, and that of the next step.
+        self.slots = self.steps + stack
         self.time = np.zeros(columns, np.int64)  # steps ever made; obs[time] is here, its step is not
         self.until = np.zeros(columns, np.int64)  # steps before this one are complete
         self.rings: dict[str, Array] = {}
