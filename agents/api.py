@@ -72,7 +72,7 @@ class Experience(NamedTuple):
 
 class Sample(NamedTuple):
     rows: Any  # a NamedTuple of arrays
-    index: Array | None = None  # [n] where the rows lie in memory
+    index: Array | None = None  # type: ignore[assignment]  # [n] where the rows lie in memory (hides tuple.index)
     weight: Array | None = None  # [n] float32 importance weights, max 1
 
 

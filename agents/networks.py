@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
 from agents import config
-from envs.api import Spec
+from envs.api import Array, Spec
+from supervised.networks.plain import plain
 from supervised.networks.torso import Normalize, Pixels, initialize, torso
 
 
@@ -29,3 +32,22 @@ def torso_of(
     layers, features = torso(shape, options.torso, options.hidden, options.activation)
     initialize(layers, scheme, generator)
     return layers, features
+
+
+def acting(network: nn.Module, device: torch.device) -> Callable[[Array], Array]:
+    """The network as a function of numpy arrays, for acting: obs [B, *obs] -> outputs [B, K].
+
+    network: with parts `normalize`, `torso` and `head`, applied in this order.
+    """
+    if device.type == "cpu":
+        parts = (network.get_submodule(name) for name in ("normalize", "torso", "head"))
+        twin = plain(nn.Sequential(*parts))
+        if twin is not None:
+            return twin
+
+    @torch.inference_mode()
+    def forward(obs: Array) -> Array:
+        outputs: Array = network(torch.tensor(obs, device=device)).cpu().numpy()
+        return outputs
+
+    return forward

@@ -38,7 +38,8 @@ class MultiDiscrete:
 
 @dataclass(frozen=True)
 class Continuous:
-    """A vector between `low` and `high` (either may be infinite). An action batch is float32 [B, len(low)]."""
+    """A vector between `low` and `high` (either may be infinite). An action batch is float32 [B, len(low)]; a world clips
+    it to the bounds, so that a policy may be unbounded and still remember what it chose."""
 
     low: tuple[float, ...]
     high: tuple[float, ...]

@@ -73,8 +73,12 @@ def choice(space: spaces.Space[Any], name: str) -> Choice:
     if isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
         box, kind = space.shape, space.dtype
         low, high = np.ravel(space.low).tolist(), np.ravel(space.high).tolist()
-        # astype copies even where the dtype is right: a world may keep what it is given
-        return Choice(Continuous(tuple(low), tuple(high)), lambda batch: batch.astype(kind).reshape(len(batch), *box))
+        least, most = np.array(low, kind), np.array(high, kind)
+        # clip makes a new array: a world may keep what it is given
+        return Choice(
+            Continuous(tuple(low), tuple(high)),
+            lambda batch: np.clip(batch.astype(kind, copy=False), least, most).reshape(len(batch), *box),
+        )
     raise UnsupportedEnv(
         f"{name}: actions {space} are not supported (Discrete, MultiDiscrete, MultiBinary and floating-point Box are); "
         "register a wrapped version with such actions, for example through gymnasium.wrappers.TransformAction"

@@ -25,7 +25,7 @@ from agents.explore import gaussian_noise, ornstein_uhlenbeck
 from agents.losses import deterministic_policy_gradient, squared, td_target
 from agents.means import Means
 from agents.memory.choose import replay
-from agents.networks import normalize, torso_of
+from agents.networks import acting, normalize, torso_of
 from agents.rollout import NStep, actor_of
 from agents.schedules import value as scheduled
 from agents.stochastic import bounds
@@ -96,18 +96,18 @@ class Policy:
         low, high = bounds(spec.actions)
         self.center, self.half = (high + low) / 2, (high - low) / 2
         self.flat = Flat(self.network)
-        self.noise, self.device = config.noise, device
+        self.forward = acting(self.network, device)
+        self.noise = config.noise
         self.random = True
 
     def initial(self, batch: int) -> Noise:
         return Noise(np.zeros((batch, len(self.half)), np.float32))
 
-    @torch.inference_mode()
     def act(self, carry: Noise, step: Step, rng: np.random.Generator, explore: bool) -> tuple[Carry, Array, Array | None]:
         if explore and self.random:
             action = rng.uniform(-1, 1, carry.level.shape).astype(np.float32)
             return carry, self.center + self.half * action, None
-        action = self.network(torch.tensor(step.obs, device=self.device)).cpu().numpy()
+        action = self.forward(step.obs)
         if explore:
             if self.noise.kind == "ornstein_uhlenbeck":
                 level = ornstein_uhlenbeck(carry.level, self.noise.theta, self.noise.sigma, rng)

@@ -27,7 +27,7 @@ from agents.means import Means
 from agents.memory.latest import Latest
 from agents.memory.ratio import EveryCollection
 from agents.returns import gae
-from agents.networks import normalize, torso_of
+from agents.networks import acting, normalize, torso_of
 from agents.rollout import actor_of
 from agents.schedules import value as scheduled
 from agents.stochastic import Stochastic, stochastic
@@ -77,22 +77,15 @@ class Policy:
 
     def __init__(self, config: PPO, spec: Spec, device: torch.device) -> None:
         self.family = stochastic(spec.actions, config.network.log_std)
-        self.network = PolicyNetwork(config, spec, self.family, torch.Generator()).to(device)
-        self.flat = Flat(self.network)
-        self.device = device
+        network = PolicyNetwork(config, spec, self.family, torch.Generator()).to(device)
+        self.flat = Flat(network)
+        self.forward = acting(network, device)
 
     def initial(self, batch: int) -> Carry:
         return None
 
-    @torch.inference_mode()
     def act(self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool) -> tuple[Carry, Array, Array | None]:
-        mask = None if step.mask is None else torch.tensor(step.mask, device=self.device)
-        outputs = self.network(torch.tensor(step.obs, device=self.device))
-        if not explore:
-            return carry, self.family.mode(outputs, mask).cpu().numpy(), None
-        noise = torch.from_numpy(self.family.noise(rng, len(step.obs))).to(self.device)
-        action = self.family.sample(outputs, noise, mask)
-        return carry, action.cpu().numpy(), self.family.log_prob(outputs, action, mask).cpu().numpy()
+        return carry, *self.family.act(self.forward(step.obs), step.mask, rng, explore)
 
     def load(self, weights: Array) -> None:
         self.flat.load(weights)

@@ -25,7 +25,7 @@ from agents.explore import epsilon_greedy
 from agents.losses import double_target, huber, max_target
 from agents.means import Means
 from agents.memory.choose import replay
-from agents.networks import normalize, torso_of
+from agents.networks import acting, normalize, torso_of
 from agents.rollout import NStep, actor_of
 from agents.schedules import value as scheduled
 from agents.value.config import DQN
@@ -68,16 +68,15 @@ class Policy:
     def __init__(self, config: DQN, spec: Spec, device: torch.device) -> None:
         self.network = QNetwork(config, spec, torch.Generator()).to(device)
         self.flat = Flat(self.network)
-        self.device = device
+        self.forward = acting(self.network, device)
         self.epsilon = 1.0
 
     def initial(self, batch: int) -> Carry:
         return None
 
-    @torch.inference_mode()
     def act(self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool) -> tuple[Carry, Array, Array | None]:
-        q = self.network(torch.tensor(step.obs, device=self.device)).cpu().numpy()
-        return carry, epsilon_greedy(q, self.epsilon if explore else 0.0, step.mask, rng), None
+        epsilon = self.epsilon if explore else 0.0
+        return carry, epsilon_greedy(self.forward(step.obs), epsilon, step.mask, rng), None
 
     def load(self, weights: Array) -> None:
         self.flat.load(weights)
