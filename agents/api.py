@@ -15,7 +15,7 @@ its family's `config.py`, so that configs are checked without loading torch. `re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from envs.api import Array, Step
@@ -28,7 +28,7 @@ State = dict[str, Any]  # nested: dicts with string keys; arrays, numbers, strin
 
 
 class Transition(NamedTuple):
-    """n rows for learning from memory. `discount` = gamma**k * (not terminated), k <= n the steps that `reward` sums."""
+    """n rows for learning from memory. `reward` sums k <= n steps; `discount` = gamma**k * (not terminated)."""
 
     obs: Array  # [n, *obs]
     action: Array  # [n], [n, D]
@@ -82,7 +82,7 @@ class Policy(Protocol):
     def initial(self, batch: int) -> Carry: ...
 
     def act(self, carry: Carry, step: Step, rng: Any, explore: bool) -> tuple[Carry, Array, Array | None]:
-        """Choose for B rows. Returns the next carry, the actions, and their log-probabilities [B] if the learner wants them."""
+        """Choose for B rows. Returns the next carry, the actions, and log-probabilities [B] if it learns from them."""
         ...
 
     def load(self, weights: Array) -> None:
@@ -118,7 +118,7 @@ class Memory(Protocol):
 
 class Learner(Protocol):
     def update(self, sample: Sample) -> torch.Tensor | None:
-        """Learn from a sample. Returns the new priority [n] of its rows, where the algorithm has one. Never synchronizes."""
+        """Learn from a sample, without waiting for the device. Returns the new priority [n] of its rows, if any."""
         ...
 
     def metrics(self) -> Mapping[str, float]:

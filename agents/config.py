@@ -78,7 +78,9 @@ class Runtime(Config):
     @model_validator(mode="after")
     def _asynchronous_needs_ray(self) -> Self:
         if self.kind == "local" and self.mode == "asynchronous":
-            raise ValueError("runtime.mode is asynchronous, but runtime.kind is local: only Ray actors run by themselves")
+            raise ValueError(
+                "runtime.mode is asynchronous, but runtime.kind is local: only Ray actors run by themselves"
+            )
         if self.kind == "local" and self.address is not None:
             raise ValueError("runtime.address is set, but runtime.kind is local: set runtime.kind=ray")
         return self

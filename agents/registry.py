@@ -50,7 +50,7 @@ def parse(raw: Mapping[str, Any]) -> Experiment:
 
 
 def load_policy(path: Path) -> tuple[Policy, dict[str, Any]]:
-    """The policy that a run directory's newest checkpoint, or a checkpoint, holds; and what the checkpoint says of itself,
+    """The policy in a checkpoint, or in the newest one of a run directory, and what the checkpoint says of itself
     with the `spec` of the world it was trained on.
 
     Raises CheckpointError where there is none that is intact.

@@ -103,7 +103,9 @@ def restart(carry: Carry, fresh: Carry, ended: Array) -> Carry:
     """Rows of `carry` that ended begin anew. carry: None or a NamedTuple of arrays [B, ...]."""
     if carry is None:
         return None
-    return type(carry)(*(np.where(ended.reshape(-1, *(1,) * (c.ndim - 1)), f, c) for c, f in zip(carry, fresh, strict=True)))
+    return type(carry)(
+        *(np.where(ended.reshape(-1, *(1,) * (c.ndim - 1)), f, c) for c, f in zip(carry, fresh, strict=True))
+    )
 
 
 class NStep:
@@ -147,15 +149,16 @@ class NStep:
         return {} if tail is None else {k: v.copy() for k, v in tail._asdict().items() if v is not None}
 
     def load_state_dict(self, state: State) -> None:
-        self.tail = Unroll(**{field: state.get(field) for field in Unroll._fields}) if state else None
+        fields: dict[str, Any] = {field: state.get(field) for field in Unroll._fields}
+        self.tail = Unroll(**fields) if state else None
 
 
 def concatenate(first: Unroll, second: Unroll) -> Unroll:
-    """Two unrolls of the same rows, one after the other; the first's closing observation is the second's opening one."""
+    """Two unrolls of the same rows, one after the other; where the first closes the second opens."""
     offset = first.reward.size
 
-    def join(a: Array | None, b: Array | None) -> Any:
-        return None if a is None or b is None else np.concatenate([a, b])
+    def join(a: Any, b: Any) -> Any:
+        return None if a is None else np.concatenate([a, b])
 
     return Unroll(
         obs=join(first.obs[:-1], second.obs),
@@ -274,7 +277,10 @@ def actor_of(
     names = ("actor", index, incarnation)
     seeds = Seeds(config.seed)
     rollout = Rollout(
-        env, policy(config, env.spec, torch.device("cpu")), seeds.integer(*names, "env"), seeds.generator(*names, "policy")
+        env,
+        policy(config, env.spec, torch.device("cpu")),
+        seeds.integer(*names, "env"),
+        seeds.generator(*names, "policy"),
     )
     return RolloutActor(
         rollout,

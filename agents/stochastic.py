@@ -86,7 +86,8 @@ def act_multi_categorical(
     cuts = np.cumsum(sizes)[:-1]
     masks = [None] * len(sizes) if mask is None else np.split(mask, cuts, -1)
     draws = [
-        act_categorical(part, legal, rng, explore) for part, legal in zip(np.split(logits, cuts, -1), masks, strict=True)
+        act_categorical(part, legal, rng, explore)
+        for part, legal in zip(np.split(logits, cuts, -1), masks, strict=True)
     ]
     log_probs = [log_prob for _, log_prob in draws if log_prob is not None]
     return np.stack([action for action, _ in draws], -1), np.sum(log_probs, 0) if log_probs else None

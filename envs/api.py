@@ -16,7 +16,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
@@ -38,8 +37,10 @@ class MultiDiscrete:
 
 @dataclass(frozen=True)
 class Continuous:
-    """A vector between `low` and `high` (either may be infinite). An action batch is float32 [B, len(low)]; a world clips
-    it to the bounds, so that a policy may be unbounded and still remember what it chose."""
+    """A vector between `low` and `high` (either may be infinite). An action batch is float32 [B, len(low)].
+
+    A world clips it to the bounds, so that a policy may be unbounded and still remember what it chose.
+    """
 
     low: tuple[float, ...]
     high: tuple[float, ...]

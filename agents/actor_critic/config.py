@@ -143,5 +143,7 @@ class DDPG(Experiment):
     @model_validator(mode="after")
     def _starts_in_time(self) -> Self:
         if self.memory.start >= self.steps:
-            raise ValueError(f"memory.start ({self.memory.start}) is not below steps ({self.steps}): nothing would be learned")
+            raise ValueError(
+                f"memory.start ({self.memory.start}) is not below steps ({self.steps}): nothing would be learned"
+            )
         return self

@@ -25,7 +25,7 @@ from agents.explore import gaussian_noise, ornstein_uhlenbeck
 from agents.losses import deterministic_policy_gradient, squared, td_target
 from agents.means import Means
 from agents.memory.choose import replay
-from agents.networks import acting, normalize, torso_of
+from agents.networks import acting, normalize, set_statistics, torso_of
 from agents.rollout import NStep, actor_of
 from agents.schedules import value as scheduled
 from agents.stochastic import bounds
@@ -38,7 +38,7 @@ from supervised.networks.heads import Tanh, Value
 
 
 class PolicyNetwork(nn.Module):
-    """obs [B, *obs] -> action in [-1, 1], [B, D]. The buffer `random` says whether to act uniformly at random instead."""
+    """obs [B, *obs] -> action in [-1, 1], [B, D]. The buffer `random` says to act at random instead."""
 
     random: Tensor
 
@@ -61,7 +61,9 @@ class Critic(nn.Module):
     def __init__(self, config: DDPG, spec: Spec, generator: torch.Generator) -> None:
         super().__init__()
         if len(spec.obs_shape) != 1:
-            raise ValueError(f"ddpg's critics want observations that are vectors, but {spec.name} shows {spec.obs_shape}")
+            raise ValueError(
+                f"ddpg's critics want observations that are vectors, but {spec.name} shows {spec.obs_shape}"
+            )
         assert isinstance(spec.actions, Continuous)
         self.torso, features = torso_of(config.network, spec, "fan_in", generator, extra=len(spec.actions.low))
         self.head = Value(features, generator)
@@ -103,7 +105,9 @@ class Policy:
     def initial(self, batch: int) -> Noise:
         return Noise(np.zeros((batch, len(self.half)), np.float32))
 
-    def act(self, carry: Noise, step: Step, rng: np.random.Generator, explore: bool) -> tuple[Carry, Array, Array | None]:
+    def act(
+        self, carry: Noise, step: Step, rng: np.random.Generator, explore: bool
+    ) -> tuple[Carry, Array, Array | None]:
         if explore and self.random:
             action = rng.uniform(-1, 1, carry.level.shape).astype(np.float32)
             return carry, self.center + self.half * action, None
@@ -233,7 +237,7 @@ class Learner:
                 self.observations.merge(news["observations"])
 
     def metrics(self) -> Mapping[str, float]:
-        means = self.critic_means.drain(CRITIC_METRICS) | self.policy_means.drain(POLICY_METRICS)
+        means = {**self.critic_means.drain(CRITIC_METRICS), **self.policy_means.drain(POLICY_METRICS)}
         return {f"train/{name}": mean for name, mean in means.items()} | {
             "train/learning_rate": scheduled(self.config.learner.learning_rate, self.progress),
             "train/n_updates": self.updates,
@@ -241,7 +245,7 @@ class Learner:
 
     def weights(self) -> Array:
         if self.observations is not None and self.observations.count:
-            self.network.normalize.set(self.observations.mean, self.observations.deviation)
+            set_statistics(self.network.normalize, self.observations)
         return self.policy.weights()
 
     def state_dict(self) -> State:

@@ -8,13 +8,14 @@ minibatch; an optional stop by approximate KL divergence which turns the rest of
 
 Logs, as means over minibatches: train/loss, train/policy_gradient_loss, train/value_loss,
 train/entropy_loss (minus the entropy), train/approx_kl, train/clip_fraction, train/gradient_norm; and
-train/explained_variance, train/learning_rate, train/clip_range, train/std (continuous actions), train/n_updates (epochs).
+train/explained_variance, train/learning_rate, train/clip_range, train/std (continuous actions),
+train/n_updates (epochs).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,8 +27,8 @@ from agents.losses import ppo_clip, value_loss, value_loss_clipped
 from agents.means import Means
 from agents.memory.latest import Latest
 from agents.memory.ratio import EveryCollection
+from agents.networks import acting, normalize, set_statistics, torso_of
 from agents.returns import gae
-from agents.networks import acting, normalize, torso_of
 from agents.rollout import actor_of
 from agents.schedules import value as scheduled
 from agents.stochastic import Stochastic, stochastic
@@ -84,7 +85,9 @@ class Policy:
     def initial(self, batch: int) -> Carry:
         return None
 
-    def act(self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool) -> tuple[Carry, Array, Array | None]:
+    def act(
+        self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool
+    ) -> tuple[Carry, Array, Array | None]:
         return carry, *self.family.act(self.forward(step.obs), step.mask, rng, explore)
 
     def load(self, weights: Array) -> None:
@@ -165,7 +168,8 @@ class Learner:
             "train/n_updates": self.updates,
         }
         if self.continuous:
-            metrics["train/std"] = self.network.policy.head.log_std.exp().mean().item()
+            log_std = self.network.policy.get_parameter("head.log_std")
+            metrics["train/std"] = log_std.exp().mean().item()
         return metrics
 
     @torch.no_grad()
@@ -207,11 +211,12 @@ class Learner:
         return torch.cat([self.network.value(part) for part in obs.split(chunk)]).cpu().numpy()
 
     def minibatches(
-        self, state: tuple[Tensor, Adam, Means, Tensor], settings: Tensor, index: Tensor, *rows: Tensor | None
+        self, state: tuple[Tensor, Adam, Means, Tensor], settings: Tensor, index: Tensor, *rows: Any
     ) -> None:
         """The closed step: for each row of `index` [k, batch_size], gradient, clipping and Adam, all in place."""
         for picked in index.unbind():
-            self.minibatch(*state, settings, Rows(*(None if column is None else column[picked] for column in rows)))
+            columns: list[Any] = [None if column is None else column[picked] for column in rows]
+            self.minibatch(*state, settings, Rows(*columns))
 
     def minibatch(
         self, parameters: Tensor, adam: Adam, means: Means, active: Tensor, settings: Tensor, batch: Rows
@@ -269,7 +274,7 @@ class Learner:
 
     def weights(self) -> Array:
         if self.observations is not None and self.observations.count:
-            self.network.policy.normalize.set(self.observations.mean, self.observations.deviation)
+            set_statistics(self.network.policy.normalize, self.observations)
         return self.flat.weights(self.acting)
 
     def state_dict(self) -> State:

@@ -50,8 +50,9 @@ class RemoteActor:
 class RayFleet:
     """Synchronous: every `collect` waits for all actors, in order. Asynchronous: it returns whoever has finished.
 
-    An actor that dies, takes longer than `runtime.timeout`, or whose world fails is replaced: new process, new episodes,
-    current weights. What it had not delivered is lost; nothing is delivered twice. Raises FleetError past the budget.
+    An actor that dies, takes longer than `runtime.timeout`, or whose world fails is replaced: new process, new
+    episodes, current weights. What it had not delivered is lost; nothing is delivered twice. Raises FleetError
+    past the budget.
     """
 
     def __init__(self, config: Experiment) -> None:
@@ -200,7 +201,9 @@ def reach(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
     except OSError as error:
-        raise ConnectionError(f"runtime.address={address}: no Ray cluster answers there ({error}); {way_out}") from error
+        raise ConnectionError(
+            f"runtime.address={address}: no Ray cluster answers there ({error}); {way_out}"
+        ) from error
 
 
 def writable(experience: Experience) -> Experience:

@@ -34,9 +34,7 @@ class Restarts:
         used = self.used
         self.incarnations[index] += 1
         if used >= self.budget:
-            raise FleetError(
-                f"actor {index} failed and was not replaced: {used} of runtime.restarts={self.budget} are used up. {reason}"
-            )
+            raise FleetError(f"actor {index} failed, and runtime.restarts={self.budget} are used up: {reason}")
         warnings.warn(f"actor {index} is replaced ({used + 1} of {self.budget} restarts): {reason}", stacklevel=2)
         self.sleep(self.backoff * 2**used)
         return self.incarnations[index]

@@ -61,7 +61,9 @@ class DQNLearner(Config):
     @model_validator(mode="after")
     def _one_way_to_move_the_target(self) -> Self:
         if (self.target_interval == 0) == (self.tau is None):
-            raise ValueError("learner.target_interval and learner.tau exclude each other: set tau with target_interval=0, or neither")
+            raise ValueError(
+                "learner.target_interval and learner.tau exclude each other: set tau with target_interval=0, or neither"
+            )
         return self
 
 
@@ -84,5 +86,7 @@ class DQN(Experiment):
     @model_validator(mode="after")
     def _starts_in_time(self) -> Self:
         if self.memory.start >= self.steps:
-            raise ValueError(f"memory.start ({self.memory.start}) is not below steps ({self.steps}): nothing would be learned")
+            raise ValueError(
+                f"memory.start ({self.memory.start}) is not below steps ({self.steps}): nothing would be learned"
+            )
         return self

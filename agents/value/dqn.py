@@ -1,8 +1,8 @@
 """Deep Q-network (Mnih et al. 2015, https://doi.org/10.1038/nature14236).
 
 Options: double (van Hasselt et al. 2016, https://arxiv.org/abs/1509.06461), dueling (Wang et al. 2016,
-https://arxiv.org/abs/1511.06581), n-step returns (Sutton and Barto, chapter 7) and prioritized replay (Schaul et al. 2016,
-https://arxiv.org/abs/1511.05952).
+https://arxiv.org/abs/1511.06581), n-step returns (Sutton and Barto, chapter 7) and prioritized replay
+(Schaul et al. 2016, https://arxiv.org/abs/1511.05952).
 
 Differs from the paper: Adam instead of RMSProp; the whole gradient is clipped by its norm; a target network may follow
 by a moving average (tau) instead of copies.
@@ -14,7 +14,7 @@ train/gradient_norm; and train/learning_rate, train/epsilon (probability of a ra
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from agents.explore import epsilon_greedy
 from agents.losses import double_target, huber, max_target
 from agents.means import Means
 from agents.memory.choose import replay
-from agents.networks import acting, normalize, torso_of
+from agents.networks import acting, normalize, set_statistics, torso_of
 from agents.rollout import NStep, actor_of
 from agents.schedules import value as scheduled
 from agents.value.config import DQN
@@ -74,7 +74,9 @@ class Policy:
     def initial(self, batch: int) -> Carry:
         return None
 
-    def act(self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool) -> tuple[Carry, Array, Array | None]:
+    def act(
+        self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool
+    ) -> tuple[Carry, Array, Array | None]:
         epsilon = self.epsilon if explore else 0.0
         return carry, epsilon_greedy(self.forward(step.obs), epsilon, step.mask, rng), None
 
@@ -115,18 +117,17 @@ class Learner:
     def update(self, sample: Sample) -> Tensor | None:
         config = self.config.learner
         settings = torch.tensor([scheduled(config.learning_rate, self.progress), config.tau or 0.0], device=self.device)
-        batch = Batch(*(self.tensor(column) for column in sample.rows), self.tensor(sample.weight))
+        columns = (*sample.rows, sample.weight)
         self.updates += 1
-        error = self.step((self.flat.parameters, self.target, self.adam, self.means), settings, *batch)
+        state = (self.flat.parameters, self.target, self.adam, self.means)
+        error: Tensor = self.step(state, settings, *(self.tensor(column) for column in columns))
         return None if sample.weight is None else error
 
     def tensor(self, array: Array | None) -> Tensor | None:
         return None if array is None else torch.from_numpy(array).to(self.device, non_blocking=True)
 
-    def learn(
-        self, state: tuple[Tensor, Tensor, Adam, Means], settings: Tensor, *columns: Tensor | None
-    ) -> Tensor:
-        """The closed step: gradient, clipping, Adam and the target's way towards the network. Returns |TD error| [n]."""
+    def learn(self, state: tuple[Tensor, Tensor, Adam, Means], settings: Tensor, *columns: Any) -> Tensor:
+        """The closed step: gradient, clipping, Adam, and the target towards the network. Returns |TD error| [n]."""
         parameters, target, adam, means = state
         learning_rate, tau = settings.unbind()
         gradient, metrics = self.gradient(parameters, target, Batch(*columns))
@@ -177,7 +178,7 @@ class Learner:
 
     def weights(self) -> Array:
         if self.observations is not None and self.observations.count:
-            self.network.normalize.set(self.observations.mean, self.observations.deviation)
+            set_statistics(self.network.normalize, self.observations)
         return self.flat.weights()
 
     def state_dict(self) -> State:

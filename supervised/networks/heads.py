@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from supervised.networks.torso import fan_in_uniform, mlp, orthogonal
+from supervised.networks.torso import fan_in_uniform, initialize, mlp, orthogonal
 
 
 class Logits(nn.Module):
@@ -92,8 +92,7 @@ class DuelingQ(nn.Module):
         super().__init__()
         self.value = nn.Sequential(mlp(features, [hidden], "relu"), nn.Linear(hidden, 1))
         self.advantage = nn.Sequential(mlp(features, [hidden], "relu"), nn.Linear(hidden, actions))
-        for layer in (self.value[0][0], self.value[1], self.advantage[0][0], self.advantage[1]):
-            fan_in_uniform(layer, generator)
+        initialize(self, "fan_in", generator)
 
     def forward(self, features: Tensor) -> Tensor:
         advantage = self.advantage(features)

@@ -1,7 +1,7 @@
 """Small feed-forward networks in numpy, for acting on a few rows.
 
-A few rows through two layers of 64 units take torch about 60 us, most of it dispatch, and numpy about 10. The twin reads
-the torch module's own memory, so it is always up to date.
+A few rows through two layers of 64 units take torch about 60 us, most of it dispatch, and numpy about 10. The twin
+reads the torch module's own memory, so it is always up to date.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Layer = Callable[[Array], Array]
 
 
 def plain(module: nn.Module) -> Layer | None:
-    """A function from float32 [B, F] to float32 [B, K] that computes what `module` does, or None if it isn't that simple.
+    """A function from float32 [B, F] to [B, K] that computes what `module` does, or None if it isn't that simple.
 
     The module must live on the CPU. Understood are chains (`nn.Sequential`) of what `_layers` knows.
     """

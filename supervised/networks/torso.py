@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,7 +59,7 @@ def nature_cnn(channels: int, height: int, width: int) -> nn.Sequential:
 
 
 class Normalize(nn.Module):
-    """(x - mean) * scale, clipped; uint8 pictures are divided by 255. Its statistics are buffers: they travel with the weights."""
+    """(x - mean) * scale, clipped. The statistics are buffers: they travel with the weights."""
 
     mean: Tensor
     scale: Tensor
@@ -70,11 +69,6 @@ class Normalize(nn.Module):
         self.clip = clip
         self.register_buffer("mean", torch.zeros(tuple(shape)))
         self.register_buffer("scale", torch.ones(tuple(shape)))
-
-    def set(self, mean: Any, deviation: Any) -> None:
-        """Take over statistics, arrays of the observation's shape."""
-        self.mean.copy_(torch.as_tensor(mean))
-        self.scale.copy_(torch.as_tensor(1 / deviation))
 
     def forward(self, obs: Tensor) -> Tensor:  # [B, *shape]
         return ((obs - self.mean) * self.scale).clamp(-self.clip, self.clip)
