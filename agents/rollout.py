@@ -127,7 +127,7 @@ class NStep:
         rows = starts * count
         # The successor of step (t, b) is obs[t + 1, b], but where the episode was cut at t it is the true final one.
         successor = window.obs[1:].reshape(steps * count, *window.obs.shape[2:])
-        at = last.reshape(rows)
+        at = (last * count + np.arange(count)).reshape(rows)
         next_obs = successor[at]
         if len(window.cut_at):
             where = np.full(steps * count, -1)
