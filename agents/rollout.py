@@ -233,7 +233,8 @@ class RolloutActor:
         )
 
     def state_dict(self) -> State:
-        state: State = {"rollout": self.rollout.state_dict(), "version": self.version}
+        """All but the weights, which whoever trains publishes before the next collection."""
+        state: State = {"rollout": self.rollout.state_dict()}
         if self.rows is not None:
             state["rows"] = self.rows.state_dict()
         if self.returns is not None:
@@ -242,7 +243,6 @@ class RolloutActor:
 
     def load_state_dict(self, state: State) -> None:
         self.rollout.load_state_dict(state["rollout"])
-        self.version = state["version"]
         if self.rows is not None:
             self.rows.load_state_dict(state["rows"])
         if self.returns is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections import deque
 from typing import Any
 
@@ -13,18 +14,38 @@ from agents.api import Experience, Fleet, Policy, State
 from agents.arena.paired import evaluate
 from agents.config import Experiment
 from agents.fleet.local import LocalFleet
-from agents.fleet.ray_fleet import RayFleet, reach
+from agents.fleet.ray_fleet import RayFleet, connect
 from agents.fleet.restarts import FleetError
 from agents.registry import algorithm
 from agents.rollout import make_env
+from envs.api import EnvError
 from experiment import checkpoint
 from experiment.run import Every, Progress, Run
 from experiment.seeding import Seeds
 from supervised.accelerate import device_of
 
+# What a checkpoint's state has the shape of, or would lose its meaning with.
+FIXED = (
+    "algorithm",
+    "env",
+    "seed",
+    "network",
+    "normalize",
+    "noise",
+    "memory.capacity",
+    "memory.prioritized",
+    "learner.n_step",
+    "learner.critics",
+    "runtime.actors",
+)
+
 
 class Training:
-    """A run's state and its loop. Raises ValueError, before anything is started, where config and world don't fit."""
+    """A run's state and its loop.
+
+    Raises, before anything is started: ValueError where config and world don't fit, EnvError where the world fails at
+    once, ConnectionError where there is no cluster at `runtime.address`.
+    """
 
     fleet: Fleet
     run: Run
@@ -35,7 +56,7 @@ class Training:
         torch.set_num_threads(config.runtime.threads)
         self.module = algorithm(config.algorithm).load()
         if config.runtime.address is not None:
-            reach(config.runtime.address)
+            connect(config.runtime)
         self.arena = make_env(config.env, min(config.evaluation.episodes, 8))
         spec = self.arena.spec
         self.learner, self.memory, self.ratio = self.module.make(config, spec, self.seeds, device_of(config.device))
@@ -116,7 +137,11 @@ class Training:
         """Play the evaluation's episodes, always the same, without exploration."""
         self.policy.load(self.learner.weights())
         seed, rng = self.seeds.integer("evaluation"), self.seeds.generator("evaluation", "policy")
-        episodes = evaluate(self.policy, self.arena, self.config.evaluation.episodes, seed, rng)
+        try:
+            episodes = evaluate(self.policy, self.arena, self.config.evaluation.episodes, seed, rng)
+        except EnvError as error:
+            warnings.warn(f"the evaluation at step {self.steps} is left out: {error}", stacklevel=2)
+            return
         metrics = {
             "eval/mean_reward": float(np.mean(episodes.returns)),
             "eval/std_reward": float(np.std(episodes.returns)),
@@ -170,6 +195,19 @@ class Training:
 
     def clocks(self) -> dict[str, Every]:
         return {"log": self.should_log, "evaluate": self.should_evaluate, "save": self.should_save}
+
+
+def unlike(config: Experiment, saved: Experiment) -> list[str]:
+    """What keeps a run from going on with this config after it began with `saved`, one line each."""
+
+    def look_up(values: Any, key: str) -> Any:
+        for name in key.split("."):
+            values = values.get(name) if isinstance(values, dict) else None
+        return values
+
+    before, now = saved.model_dump(mode="json"), config.model_dump(mode="json")
+    pairs = [(key, look_up(before, key), look_up(now, key)) for key in FIXED]
+    return [f"{key}: a run that began with {a} can't go on with {b}" for key, a, b in pairs if a != b]
 
 
 def fleet(config: Experiment, module: Any) -> Fleet:

@@ -86,24 +86,29 @@ def main(argv: list[str] | None = None) -> int:
 
 def train(config: Experiment, asked: argparse.Namespace) -> int:
     from agents.fleet.restarts import FleetError
-    from agents.train import Training
+    from agents.train import Training, unlike
+    from envs.api import EnvError
     from experiment.checkpoint import CheckpointError, newest
     from experiment.run import Run, RunError, exit_code, new_directory
 
-    directory = asked.run_dir or new_directory(asked.config)
+    directory, state = asked.run_dir or new_directory(asked.config), None
     with ExitStack() as stack:
         try:
+            if asked.resume:
+                path, state, about = newest(directory / "checkpoints")
+                if problems := unlike(config, parse(about["config"])):
+                    raise ConfigError(problems)
+                if about["steps"] >= config.steps:
+                    print(f"{path} has made all {config.steps} steps; to go on, set steps to more")
+                    return 0
             training = Training(config)
             run = stack.enter_context(Run(directory, dump(config), asked.resume, console=not asked.quiet))
-        except (ValueError, MemoryError, ConnectionError, RunError) as error:
+        except (ValueError, MemoryError, ConnectionError, EnvError, RunError, CheckpointError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
         print(f"run directory: {directory}\nwatch it: tensorboard --logdir {directory}", flush=True)
         try:
-            training.train(run, newest(run.checkpoints)[1] if asked.resume else None)
-        except CheckpointError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
+            training.train(run, state)
         except FleetError as error:
             print(f"error: {error}\nwhat was learned is saved in {directory}", file=sys.stderr)
             return 1

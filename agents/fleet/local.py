@@ -11,15 +11,15 @@ from envs.api import Array, EnvError
 
 
 class LocalFleet:
-    """The fleet that a synchronous Ray fleet of the same actors equals, bit for bit, failures included.
+    """The fleet that a synchronous Ray fleet of the same actors equals, bit for bit, replacements included.
 
-    build(index, incarnation) makes an actor.
+    build(index, incarnation) makes an actor; this is done when it is first needed.
     """
 
     def __init__(self, build: Callable[[int, int], Actor], runtime: Runtime) -> None:
         self.build = build
         self.restarts = Restarts(runtime)
-        self.actors: list[Actor | None] = [build(index, 0) for index in range(runtime.actors)]
+        self.actors: list[Actor | None] = [None] * runtime.actors
         self.weights: tuple[Array, int] | None = None
 
     def publish(self, weights: Array, version: int) -> None:
@@ -34,17 +34,13 @@ class LocalFleet:
     def _collect(self, index: int) -> Experience:
         while True:
             try:
-                actor = self.actors[index]
-                if actor is None:
-                    actor = self._start(index)
-                return actor.collect()
+                return (self.actors[index] or self._start(index)).collect()
             except EnvError as error:
                 self._stop(index)
                 self.restarts.replace(index, str(error))
 
     def _start(self, index: int) -> Actor:
-        actor = self.build(index, self.restarts.incarnations[index])
-        self.actors[index] = actor
+        actor = self.actors[index] = self.build(index, self.restarts.incarnations[index])
         if self.weights is not None:
             actor.load(*self.weights)
         return actor
@@ -55,6 +51,7 @@ class LocalFleet:
             actor.close()
 
     def metrics(self) -> Mapping[str, float]:
+        """fleet/restarts: replacements by this process."""
         return {"fleet/restarts": self.restarts.used}
 
     def state_dict(self) -> State:
@@ -66,9 +63,13 @@ class LocalFleet:
         self.restarts.load_state_dict(state["restarts"])
         for index in range(len(self.actors)):
             self._stop(index)
-            actor = self._start(index)
-            if state["actors"][str(index)]:
-                actor.load_state_dict(state["actors"][str(index)])
+            if not state["actors"][str(index)]:
+                continue
+            try:
+                self._start(index).load_state_dict(state["actors"][str(index)])
+            except EnvError as error:  # the world fails at what it did before
+                self._stop(index)
+                self.restarts.replace(index, str(error))
 
     def close(self) -> None:
         for index in range(len(self.actors)):

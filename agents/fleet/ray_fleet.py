@@ -2,208 +2,269 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import signal
 import socket
+import threading
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from agents.api import Actor, Experience, State
-from agents.config import Experiment
-from agents.fleet.restarts import Restarts
+from agents.config import Experiment, Runtime
+from agents.fleet.restarts import FleetError, Restarts
 from envs.api import Array, EnvError
 
 CONNECT_SECONDS = 5.0
+BEGIN_SECONDS = 60.0  # for a new process to load torch and make its world; runtime.timeout where that is longer
 OBJECT_STORE_BYTES = 512 * 2**20
 
 
 class RemoteActor:
-    """What runs in an actor's process: builds its actor from the config, then passes calls on."""
+    """What runs in an actor's process."""
 
-    def __init__(self, raw: dict[str, Any], index: int, incarnation: int) -> None:
+    actor: Actor
+
+    def begin(self, raw: dict[str, Any], index: int, incarnation: int, state: State) -> None:
+        """Build the actor from the config; let it go on from `state` unless that is empty."""
         import torch
 
         from agents.registry import algorithm, parse
 
         config = parse(raw)
         torch.set_num_threads(config.runtime.threads)
-        self.actor: Actor = algorithm(config.algorithm).load().actor(config, index, incarnation)
+        self.actor = algorithm(config.algorithm).load().actor(config, index, incarnation)
+        if state:
+            self.actor.load_state_dict(state)
 
-    def load(self, weights: Array, version: int) -> None:
+    def collect(self, weights: Array, version: int) -> Experience:
         self.actor.load(weights, version)
-
-    def collect(self) -> Experience:
         return self.actor.collect()
 
     def state_dict(self) -> State:
         return self.actor.state_dict()
 
-    def load_state_dict(self, state: State) -> None:
-        self.actor.load_state_dict(state)
-
     def pid(self) -> int:
         return os.getpid()
+
+
+class Call(NamedTuple):
+    """What an actor is doing: beginning, which results in None, or collecting."""
+
+    actor: int
+    deadline: float  # by time.monotonic
+    limit: str  # the deadline in words
 
 
 class RayFleet:
     """Synchronous: every `collect` waits for all actors, in order. Asynchronous: it returns whoever has finished.
 
     An actor that dies, takes longer than `runtime.timeout`, or whose world fails is replaced: new process, new
-    episodes, current weights. What it had not delivered is lost; nothing is delivered twice. Raises FleetError
-    past the budget.
+    episodes, current weights. What it had not delivered is lost; nothing is delivered twice. Raises FleetError past the
+    budget, and at once for an error that a replacement would repeat.
     """
 
     def __init__(self, config: Experiment) -> None:
+        connect(config.runtime)
         import ray
 
         self.ray, self.runtime = ray, config.runtime
         self.raw = config.model_dump(mode="json")
-        connect(config)
         self.remote = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(RemoteActor)
         self.restarts = Restarts(config.runtime)
-        self.actors: list[Any] = [self._build(index) for index in range(config.runtime.actors)]
+        self.actors: list[Any] = [None] * config.runtime.actors
         self.weights: tuple[Any, int] | None = None  # in the object store: one copy for all actors of a machine
-        self.running: dict[Any, tuple[int, float]] = {}  # collection in flight -> actor, when it must be done
+        self.calls: dict[Any, Call] = {}  # by the reference to their result
         self.waited = 0.0
         self.since = time.perf_counter()
 
     def publish(self, weights: Array, version: int) -> None:
+        """Actors get them when they next begin to collect."""
         self.weights = self.ray.put(weights), version
-        busy = {index for index, _ in self.running.values()}
-        for index, actor in enumerate(self.actors):
-            # Calls of one actor are carried out in order. One that is busy gets the weights when it is next started.
-            if index not in busy:
-                actor.load.remote(*self.weights)
 
     def collect(self) -> list[Experience]:
-        begin = time.perf_counter()
-        busy = {index for index, _ in self.running.values()}
+        start = time.perf_counter()
+        busy = {call.actor for call in self.calls.values()}
         for index in range(len(self.actors)):
             if index not in busy:
-                self._start(index)
-        experiences = self._ready() if self.runtime.mode == "asynchronous" else self._all()
-        self.waited += time.perf_counter() - begin
-        return experiences
+                self._begin(index) if self.actors[index] is None else self._collect(index)
+        experiences = [self._next()]
+        while self.calls and self.runtime.mode == "synchronous":
+            experiences.append(self._next())
+        self.waited += time.perf_counter() - start
+        return sorted(experiences, key=lambda experience: experience.actor)
 
-    def _all(self) -> list[Experience]:
-        """Everyone's, in the order of the actors."""
-        done: dict[int, Experience] = {}
-        while self.running:
-            for experience in self._ready():
-                done[experience.actor] = experience
-        return [done[index] for index in sorted(done)]
-
-    def _ready(self) -> list[Experience]:
-        """At least one, as soon as there is one."""
+    def _next(self) -> Experience:
+        """What is delivered next."""
         while True:
-            soonest = min(deadline for _, deadline in self.running.values())
-            ready, _ = self.ray.wait(list(self.running), num_returns=1, timeout=max(0.0, soonest - time.monotonic()))
-            experiences = []
-            for task in ready:
-                index, _ = self.running.pop(task)
-                try:
-                    experiences.append(writable(self.ray.get(task)))
-                except self.ray.exceptions.RayTaskError as error:
-                    if not isinstance(error.cause, EnvError):
-                        raise
-                    self._replace(index, str(error.cause))
-                except self.ray.exceptions.RayActorError as error:
-                    self._replace(index, f"its process died: {str(error).splitlines()[0]}")
-            for task, (index, deadline) in list(self.running.items()):
-                if time.monotonic() > deadline:
-                    del self.running[task]
-                    self._replace(index, f"it did not answer within runtime.timeout={self.runtime.timeout:g} seconds")
-            if experiences:
-                return experiences
+            soonest = min(call.deadline for call in self.calls.values())
+            done, _ = self.ray.wait(list(self.calls), num_returns=1, timeout=max(0.0, soonest - time.monotonic()))
+            # Before anything else: an actor that is late must not go on unnoticed because others are always ready.
+            self._replace_the_late()
+            experience = self._result(done[0]) if done else None
+            if experience is not None:
+                return experience
 
-    def _start(self, index: int) -> None:
-        task = self.actors[index].collect.remote()
-        self.running[task] = index, time.monotonic() + self.runtime.timeout
+    def _result(self, task: Any) -> Experience | None:
+        """What a finished call has delivered. An actor that has begun starts to collect; one that failed begins anew."""
+        index = self.calls.pop(task).actor
+        try:
+            experience = self.ray.get(task)
+        except self.ray.exceptions.RayTaskError as error:
+            if not isinstance(error.cause, EnvError):
+                self._kill(index)
+                raise FleetError(f"actor {index} failed in a way that a replacement would repeat: {error}") from None
+            self._replace(index, str(error.cause))
+        except self.ray.exceptions.RayError as error:
+            self._replace(index, f"its process died: {' '.join(str(error).split())}")
+        else:
+            if experience is not None:
+                return writable(experience)
+            self._collect(index)
+        return None
+
+    def _replace_the_late(self) -> None:
+        now = time.monotonic()
+        late = [task for task, call in self.calls.items() if now > call.deadline]
+        if not late:
+            return
+        _, late = self.ray.wait(late, num_returns=len(late), timeout=0.0)
+        for task in late:
+            call = self.calls.pop(task)
+            self._replace(call.actor, f"it did not {call.limit}")
+
+    def _begin(self, index: int, state: State | None = None) -> None:
+        self.actors[index] = self.remote.remote()
+        seconds = max(self.runtime.timeout, BEGIN_SECONDS)
+        limit = f"begin within {seconds:g} seconds (is a processor free for it?)"
+        task = self.actors[index].begin.remote(self.raw, index, self.restarts.incarnations[index], state or {})
+        self.calls[task] = Call(index, time.monotonic() + seconds, limit)
+
+    def _collect(self, index: int) -> None:
+        if self.weights is None:
+            raise RuntimeError("publish weights before collecting")
+        limit = f"answer within runtime.timeout={self.runtime.timeout:g} seconds"
+        task = self.actors[index].collect.remote(*self.weights)
+        self.calls[task] = Call(index, time.monotonic() + self.runtime.timeout, limit)
 
     def _replace(self, index: int, reason: str) -> None:
-        self.ray.kill(self.actors[index])
-        self.actors[index] = None
+        self._kill(index)
         self.restarts.replace(index, reason)
-        self.actors[index] = self._build(index)
-        if self.weights is not None:
-            self.actors[index].load.remote(*self.weights)
-        self._start(index)
+        self._begin(index)
 
-    def _build(self, index: int) -> Any:
-        return self.remote.remote(self.raw, index, self.restarts.incarnations[index])
+    def _kill(self, index: int) -> None:
+        actor, self.actors[index] = self.actors[index], None
+        if actor is not None:
+            self.ray.kill(actor)
 
     def metrics(self) -> Mapping[str, float]:
-        """fleet/waiting: fraction of the time since the last call that the driver waited for experience."""
+        """fleet/restarts: replacements by this process.
+        fleet/waiting: fraction of the time since the last call that the driver waited for experience."""
         now = time.perf_counter()
         waiting = self.waited / max(now - self.since, 1e-9)
         self.waited, self.since = 0.0, now
         return {"fleet/restarts": self.restarts.used, "fleet/waiting": min(waiting, 1.0)}
 
     def state_dict(self) -> State:
-        """What is being collected in asynchronous mode is not part of it: its steps haven't been counted yet."""
+        """An actor that is down, or doesn't answer, has no state: it will begin anew. What is being collected in
+        asynchronous mode is not part of it: its steps haven't been counted yet."""
         tasks = [None if actor is None else actor.state_dict.remote() for actor in self.actors]
+        deadline = time.monotonic() + self.runtime.timeout
         states: dict[str, State] = {}
         for index, task in enumerate(tasks):
             try:
-                states[str(index)] = {} if task is None else self.ray.get(task, timeout=self.runtime.timeout)
-            except (self.ray.exceptions.RayError, TimeoutError):
-                states[str(index)] = {}  # it will begin anew
+                left = max(0.0, deadline - time.monotonic())
+                states[str(index)] = {} if task is None else self.ray.get(task, timeout=left)
+            except self.ray.exceptions.RayError:
+                states[str(index)] = {}
         return {"actors": states, "restarts": self.restarts.state_dict()}
 
     def load_state_dict(self, state: State) -> None:
         self.restarts.load_state_dict(state["restarts"])
-        for actor in self.actors:
-            self.ray.kill(actor)
-        self.actors = [self._build(index) for index in range(len(self.actors))]
-        tasks = [
-            actor.load_state_dict.remote(state["actors"][str(index)])
-            for index, actor in enumerate(self.actors)
-            if state["actors"][str(index)]
-        ]
-        self.ray.get(tasks, timeout=self.runtime.timeout)
+        self.calls.clear()
+        for index in range(len(self.actors)):
+            self._kill(index)
+            self._begin(index, state["actors"][str(index)])
 
     def close(self) -> None:
         self.ray.shutdown()
 
 
-def connect(config: Experiment) -> None:
-    """Start Ray on loopback, or join the cluster at `runtime.address`. Raises ConnectionError in under 10 seconds."""
-    import ray
+def connect(runtime: Runtime) -> None:
+    """Start Ray on loopback, or join the cluster at `runtime.address`; nothing if that was done before.
 
+    Raises ConnectionError, in under 10 seconds, where there is no cluster to join.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    common: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "include_dashboard": False}
-    address = config.runtime.address
+    address = runtime.address
     if address is None:
-        ray.init(
-            **common | {"include_dashboard": config.runtime.dashboard},
-            dashboard_host="127.0.0.1",
-            _node_ip_address="127.0.0.1",
-            num_cpus=max(config.runtime.actors, os.cpu_count() or 1),
-            num_gpus=0,
-            object_store_memory=OBJECT_STORE_BYTES,
-        )
-        return
-    if address != "auto":
+        # Else Ray, when told to use 127.0.0.1, takes the address of a network card and listens on all of them.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    elif address != "auto":
         reach(address)
-    del common["include_dashboard"]
-    ray.init(address=address, **common)
+    import ray
+
+    if ray.is_initialized():
+        return
+    with keeping_signals():
+        if address is None:
+            ray.init(
+                _node_ip_address="127.0.0.1",
+                include_dashboard=runtime.dashboard,
+                dashboard_host="127.0.0.1",
+                num_cpus=max(runtime.actors, os.cpu_count() or 1),
+                num_gpus=0,
+                object_store_memory=OBJECT_STORE_BYTES,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+            return
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except Exception as error:  # Ray has no name of its own for what can go wrong here
+            raise unreachable(address, f"{type(error).__name__}: {error}") from error
 
 
 def reach(address: str) -> None:
-    """Raise ConnectionError unless something answers at host:port."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    way_out = "check that `ray start --head --port=PORT` runs there, or leave runtime.address out to start Ray here"
+    """Raise ConnectionError unless something at host:port speaks gRPC, as Ray does."""
+    host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
-        raise ConnectionError(f"runtime.address={address}: expected host:port; {way_out}")
+        raise unreachable(address, "it is not host:port")
     try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_SECONDS).close()
-    except OSError as error:
-        raise ConnectionError(
-            f"runtime.address={address}: no Ray cluster answers there ({error}); {way_out}"
-        ) from error
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS) as connection:
+            # HTTP/2's greeting with empty SETTINGS (frame type 4), which a server answers with SETTINGS of its own.
+            connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+            speaks = connection.recv(4)[3:] == b"\x04"
+    except (OSError, OverflowError) as error:
+        raise unreachable(address, str(error)) from error
+    if not speaks:
+        raise unreachable(address, "what answers there is not Ray")
+
+
+def unreachable(address: str, reason: str) -> ConnectionError:
+    return ConnectionError(
+        f"runtime.address={address}: no Ray cluster can be joined there ({reason}); "
+        "start one with `ray start --head --port=PORT`, or leave runtime.address out to start Ray on this machine"
+    )
+
+
+@contextmanager
+def keeping_signals() -> Iterator[None]:
+    """Ray puts its own handler on SIGTERM, which ends the process at once. Ours must save first."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def writable(experience: Experience) -> Experience:

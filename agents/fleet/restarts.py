@@ -11,7 +11,7 @@ from agents.config import Runtime
 
 
 class FleetError(RuntimeError):
-    """An actor failed and the run's restarts are used up. The message shows the world's own traceback."""
+    """An actor failed for good. The message shows which one and the world's own traceback."""
 
 
 class Restarts:
@@ -20,10 +20,7 @@ class Restarts:
     def __init__(self, runtime: Runtime, sleep: Callable[[float], None] = time.sleep) -> None:
         self.budget, self.backoff, self.sleep = runtime.restarts, runtime.backoff, sleep
         self.incarnations = [0] * runtime.actors
-
-    @property
-    def used(self) -> int:
-        return sum(self.incarnations)
+        self.used = 0  # by this process: what an earlier one used up is not held against it
 
     def replace(self, index: int, reason: str) -> int:
         """Wait out the back-off and return the number of the actor's next incarnation.
@@ -31,18 +28,17 @@ class Restarts:
         Raises FleetError when the budget is used up; the actor still counts as replaced, so that a run that is resumed
         after the cause was mended doesn't repeat the same episodes.
         """
-        used = self.used
         self.incarnations[index] += 1
-        if used >= self.budget:
-            raise FleetError(f"actor {index} failed, and runtime.restarts={self.budget} are used up: {reason}")
-        warnings.warn(f"actor {index} is replaced ({used + 1} of {self.budget} restarts): {reason}", stacklevel=2)
-        self.sleep(self.backoff * 2**used)
+        if self.used >= self.budget:
+            spent = f"{self.used} of runtime.restarts={self.budget} are used up"
+            raise FleetError(f"actor {index} failed and was not replaced ({spent}): {reason}")
+        self.used += 1
+        warnings.warn(f"actor {index} is replaced ({self.used} of {self.budget} restarts): {reason}", stacklevel=2)
+        self.sleep(self.backoff * 2 ** (self.used - 1))
         return self.incarnations[index]
 
     def state_dict(self) -> State:
         return {"incarnations": list(self.incarnations)}
 
     def load_state_dict(self, state: State) -> None:
-        """The budget is per process: what an earlier one used up is not held against this one."""
         self.incarnations = list(state["incarnations"])
-        self.budget += self.used
