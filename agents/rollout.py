@@ -125,10 +125,11 @@ class NStep:
             window.reward, window.terminated, window.truncated, self.discount, self.n, starts
         )
         rows = starts * count
-        # The successor of step (t, b) is obs[t + 1, b], but where the episode was cut at t it is the true final one.
-        successor = window.obs[1:].reshape(steps * count, *window.obs.shape[2:])
+        # The successor of step (t, b) is obs[t + 1, b], but where the episode was cut at t it is the true final one,
+        # and where it terminated, so that nothing follows and discount is 0, the step's own stands in for it.
+        obs = window.obs.reshape((steps + 1) * count, *window.obs.shape[2:])
         at = (last * count + np.arange(count)).reshape(rows)
-        next_obs = successor[at]
+        next_obs = obs[at + np.where(window.terminated.reshape(-1)[at], 0, count)]
         if len(window.cut_at):
             where = np.full(steps * count, -1)
             where[window.cut_at] = np.arange(len(window.cut_at))
