@@ -110,7 +110,7 @@ class RayFleet:
                 return experience
 
     def _result(self, task: Any) -> Experience | None:
-        """What a finished call has delivered. An actor that has begun starts to collect; one that failed begins anew."""
+        """What a finished call delivered. An actor that has begun starts to collect; one that failed begins anew."""
         index = self.calls.pop(task).actor
         try:
             experience = self.ray.get(task)
