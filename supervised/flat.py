@@ -37,6 +37,7 @@ class Flat:
         self.shapes = [p.shape for p in named.values()]
         self.sizes = [p.numel() for p in named.values()]
         self.parameters = torch.cat([p.detach().reshape(-1) for p in named.values()])
+        self.buffers = dict(module.named_buffers())
         for parameter, view in zip(named.values(), self.views(self.parameters).values(), strict=True):
             parameter.data = view
             parameter.requires_grad_(False)
@@ -51,24 +52,24 @@ class Flat:
 
     def weights(self, parameters: int | None = None) -> Any:
         """The first `parameters` of the vector (default: all) and then the buffers: numpy float32."""
-        buffers = [b.reshape(-1) for b in self.module.buffers()]
+        buffers = [buffer.reshape(-1) for buffer in self.buffers.values()]
         return torch.cat([self.parameters[:parameters], *buffers]).cpu().numpy()
 
     def state_dict(self) -> dict[str, Any]:
         """Parameters and buffers by name, copied to numpy."""
-        buffers = {name: buffer.cpu().numpy().copy() for name, buffer in self.module.named_buffers()}
+        buffers = {name: buffer.cpu().numpy().copy() for name, buffer in self.buffers.items()}
         return {"parameters": self.parameters.cpu().numpy().copy(), "buffers": buffers}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.parameters.copy_(torch.from_numpy(state["parameters"]))
-        for name, buffer in self.module.named_buffers():
+        for name, buffer in self.buffers.items():
             buffer.copy_(torch.from_numpy(state["buffers"][name]))
 
     def load(self, weights: Any) -> None:
         """Take over parameters and buffers from `weights()` of a module of the same shape."""
         source = torch.from_numpy(weights)
-        buffers = list(self.module.buffers())
-        sizes = [self.parameters.numel(), *(b.numel() for b in buffers)]
+        buffers = self.buffers.values()
+        sizes = [self.parameters.numel(), *(buffer.numel() for buffer in buffers)]
         if source.numel() != sum(sizes):
             raise ValueError(f"{source.numel()} weights were given to a network that has {sum(sizes)}")
         parts = source.split(sizes)
