@@ -54,7 +54,7 @@ class Moments:
         return state
 
     def state_dict(self) -> State:
-        return {"count": self.count, "mean": self.mean.copy(), "squares": self._squares.copy()}
+        return {"count": self.count, "mean": np.array(self.mean), "squares": np.array(self._squares)}
 
     def load_state_dict(self, state: State) -> None:
         self._clear()
