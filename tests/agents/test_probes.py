@@ -1,0 +1,247 @@
+"""Every algorithm learns the worlds whose answers are known, in seconds: values, actions and gains to a tolerance.
+
+Each world isolates one thing that a learner can get wrong; see `envs/probes.py`. Runs without a run directory and
+without Ray: the loop of `agents/api.py`, written out.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from agents.api import Carry, Experience, Learner
+from agents.config import Experiment
+from agents.registry import algorithm, parse
+from agents.rollout import RolloutActor, make_env
+from envs.api import Array, Step, VectorEnv
+from experiment.seeding import Seeds
+
+CPU = torch.device("cpu")
+
+PPO = {
+    "algorithm": "ppo",
+    "steps": 6_144,
+    "env": {"count": 16},
+    "rollout": {"steps": 16},
+    "network": {"hidden": [32]},
+    "learner": {
+        "learning_rate": {"kind": "linear", "start": 0.02, "end": 0.0},
+        "batch_size": 64,
+        "epochs": 4,
+        "discount": 0.9,
+    },
+}
+DQN = {
+    "algorithm": "dqn",
+    "steps": 3_000,
+    "env": {"count": 4},
+    "rollout": {"steps": 2},
+    "network": {"hidden": [32]},
+    "epsilon": 0.5,
+    "learner": {
+        "learning_rate": {"kind": "linear", "start": 0.02, "end": 0.0},
+        "batch_size": 64,
+        "discount": 0.9,
+        "target_interval": 40,
+    },
+    "memory": {"capacity": 3_000, "start": 100},
+}
+DOUBLE = DQN | {
+    "network": {"hidden": [32], "dueling": True},
+    "learner": DQN["learner"] | {"double": True, "target_interval": 0, "tau": 0.1},  # type: ignore[operator]
+    "memory": {"capacity": 3_000, "start": 100, "prioritized": {}},
+}
+DDPG = {
+    "algorithm": "ddpg",
+    "steps": 3_000,
+    "env": {"count": 4},
+    "rollout": {"steps": 1},
+    "network": {"hidden": [32, 32]},
+    "noise": {"sigma": 0.2},
+    "learner": {
+        "learning_rate": {"kind": "linear", "start": 0.005, "end": 0.0},
+        "policy_learning_rate": {"kind": "linear", "start": 0.002, "end": 0.0},
+        "batch_size": 64,
+        "updates_per_step": 0.5,
+        "discount": 0.9,
+        "tau": 0.05,
+    },
+    "memory": {"capacity": 3_000, "start": 200},
+    "random_steps": 0,
+}
+TD3 = DDPG | {
+    "learner": DDPG["learner"] | {"critics": 2, "policy_delay": 2, "smoothing": 0.02, "updates_per_step": 0.75}  # type: ignore[operator]
+}
+DISCRETE = {"ppo": PPO, "dqn": DQN, "double": DOUBLE}
+CONTINUOUS = {"ddpg": DDPG, "td3": TD3}
+
+
+class Deadly:
+    """A world that calls its time limit death: the handling of truncation, switched off. clock: shows the time, too."""
+
+    def __init__(self, env: VectorEnv, clock: bool) -> None:
+        self.env, self.spec, self.count, self.clock = env, env.spec, env.count, clock
+        self.time = np.zeros((env.count, 1), np.float32)
+
+    def step(self, action: Array) -> Step:
+        step = self.env.step(action)
+        ended = step.terminated | step.truncated
+        self.time += 0.2
+        self.time[ended] = 0
+        obs = self.time.copy() if self.clock else step.obs
+        return step._replace(obs=obs, terminated=ended, truncated=np.zeros_like(ended))
+
+    def close(self) -> None:
+        self.env.close()
+
+
+def train(
+    options: dict[str, Any], world: str, seed: int = 0, broken: bool = False, clock: bool = False, **env: int
+) -> tuple[Experiment, Any]:
+    """The loop of `agents/api.py` until the budget is spent. Returns the config and the learner."""
+    torch.set_num_threads(1)
+    config = parse(options | {"seed": seed, "env": options["env"] | {"id": f"sparring/{world}-v0"} | env})
+    module = algorithm(config.algorithm).load()
+    actor: RolloutActor = module.actor(config, 0, 0)
+    spec = actor.rollout.env.spec
+    if broken:
+        actor.rollout.env = Deadly(actor.rollout.env, clock)  # type: ignore[assignment]
+    learner, memory, ratio = module.make(config, spec, Seeds(config.seed), CPU)
+    steps = 0
+    actor.load(learner.weights(), 0)
+    while steps < config.steps:
+        experience: Experience = actor.collect()
+        memory.add(experience)
+        steps += experience.steps
+        learner.observe(steps, [])
+        for _ in range(ratio.due(steps)):
+            sample = memory.sample()
+            memory.update(sample, learner.update(sample))
+        actor.load(learner.weights(), steps)
+    actor.close()
+    return config, learner
+
+
+def act(config: Experiment, learner: Learner, obs: Array, mask: Array | None = None) -> Array:
+    """Actions without exploration, for observations [B, F]."""
+    env = make_env(config.env, 1)
+    policy = algorithm(config.algorithm).load().policy(config, env.spec, CPU)
+    env.close()
+    policy.load(learner.weights())
+    none = np.zeros(len(obs), bool)
+    shown = Step(obs, mask, none.astype(np.int64), np.zeros((len(obs), 1)), none, none, obs)
+    carry: Carry = policy.initial(len(obs))
+    _, action, _ = policy.act(carry, shown, np.random.default_rng(0), explore=False)
+    return np.asarray(action)
+
+
+def value(config: Experiment, learner: Any, obs: Array) -> Array:
+    """What the learner thinks states are worth, [B]: V, max Q, or Q of the policy's action."""
+    x = torch.from_numpy(obs)
+    with torch.no_grad():
+        if config.algorithm == "ppo":
+            return np.asarray(learner.network.value(x))
+        if config.algorithm == "dqn":
+            return learner.network(x).amax(-1).numpy()
+        return learner.critics.module(x, learner.network(x))[0].numpy()
+
+
+def column(*numbers: float) -> Array:
+    return np.array(numbers, np.float32)[:, None]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name", DISCRETE)
+def test_constant_reward_is_the_value(name: str, seed: int) -> None:
+    config, learner = train(DISCRETE[name], "ConstantReward", seed)
+    np.testing.assert_allclose(value(config, learner, column(0)), [1], atol=0.01)
+
+
+@pytest.mark.parametrize("name", DISCRETE)
+def test_value_sees_the_observation(name: str) -> None:
+    config, learner = train(DISCRETE[name], "ObservationReward")
+    np.testing.assert_allclose(value(config, learner, column(-1, 1)), [-1, 1], atol=0.01)
+
+
+@pytest.mark.parametrize("name", DISCRETE)
+def test_value_one_step_before_the_reward_is_gamma(name: str) -> None:
+    config, learner = train(DISCRETE[name], "TwoStepDiscount")
+    np.testing.assert_allclose(value(config, learner, column(0, 1)), [0.9, 1], atol=0.015)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name", DISCRETE)
+def test_best_of_two_actions(name: str, seed: int) -> None:
+    config, learner = train(DISCRETE[name], "ActionReward", seed)
+    assert act(config, learner, column(0)) == [1]
+    np.testing.assert_allclose(value(config, learner, column(0)), [1], atol=0.02)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name", DISCRETE)
+def test_best_action_depends_on_the_observation(name: str, seed: int) -> None:
+    config, learner = train(DISCRETE[name], "ObservationActionReward", seed)
+    np.testing.assert_array_equal(act(config, learner, column(-1, 1)), [0, 1])
+    np.testing.assert_allclose(value(config, learner, column(-1, 1)), [1, 1], atol=0.02)
+
+
+def test_action_values_of_both_actions() -> None:
+    """A Q-function knows what it doesn't do, too."""
+    _, learner = train(DQN, "ObservationActionReward")
+    with torch.no_grad():
+        q = learner.network(torch.from_numpy(column(-1, 1))).numpy()
+    np.testing.assert_allclose(q, [[1, -1], [-1, 1]], atol=0.02)
+
+
+@pytest.mark.parametrize("name", ["ppo", *CONTINUOUS])
+def test_best_continuous_action(name: str) -> None:
+    config, learner = train((CONTINUOUS | {"ppo": PPO})[name], "ContinuousAction")
+    np.testing.assert_allclose(act(config, learner, column(0)), [[0.5]], atol=0.05)
+
+
+@pytest.mark.parametrize(("broken", "expected"), [(False, 10.0), (True, (1 - 0.9**5) / (1 - 0.9))])
+@pytest.mark.parametrize("name", DISCRETE)
+def test_a_time_limit_is_not_death(name: str, broken: bool, expected: float) -> None:
+    """gamma = 0.9: 10 for ever, but from the first of five steps 4.0951 if the cut is taken for death."""
+    config, learner = train(DISCRETE[name], "Truncation", broken=broken, clock=True)
+    np.testing.assert_allclose(value(config, learner, column(0)), [expected], rtol=0.02)
+
+
+def riccati(gamma: float) -> float:
+    """The gain K of u = -K x: V = -P x^2 solves P = 1 + gamma P / (1 + gamma P), and K = P - 1."""
+    b = 2 * gamma - 1
+    return (b + math.sqrt(b * b + 4 * gamma)) / (2 * gamma) - 1
+
+
+def gain(config: Experiment, learner: Learner) -> float:
+    """K of the policy, by least squares."""
+    x = column(-0.8, -0.4, 0.4, 0.8)
+    return float(-(act(config, learner, x) * x).sum() / (x * x).sum())
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_gain_of_the_linear_quadratic_regulator(name: str, seed: int) -> None:
+    """For ever, though episodes are cut after three steps: K = 0.588 with gamma = 0.9."""
+    assert riccati(1.0) == pytest.approx(0.618034, abs=1e-6) and riccati(0.99) == pytest.approx(0.615251, abs=1e-6)
+    config, learner = train(CONTINUOUS[name], "LQR", seed, max_episode_steps=3)
+    assert gain(config, learner) == pytest.approx(riccati(0.9), abs=0.05)
+
+
+def test_a_regulator_that_dies_after_one_step_rests() -> None:
+    """Where the cut is taken for death there is nothing to regulate for: K = 0."""
+    config, learner = train(DDPG, "LQR", broken=True, max_episode_steps=1)
+    assert gain(config, learner) == pytest.approx(0, abs=0.05)
+
+
+@pytest.mark.parametrize("name", DISCRETE)
+def test_only_the_mask_tells(name: str) -> None:
+    """The world raises if an action is illegal. Learned is to take the largest legal one."""
+    config, learner = train(DISCRETE[name], "MaskedAction")
+    mask = (np.arange(1, 32)[:, None] >> np.arange(5) & 1).astype(bool)
+    best = 4 - mask[:, ::-1].argmax(1)
+    np.testing.assert_array_equal(act(config, learner, np.zeros((31, 1), np.float32), mask), best)
