@@ -69,7 +69,7 @@ class RayFleet:
     """
 
     def __init__(self, config: Experiment) -> None:
-        connect(config.runtime)
+        self.started = connect(config.runtime)
         import ray
 
         self.ray, self.runtime = ray, config.runtime
@@ -191,11 +191,14 @@ class RayFleet:
             self._begin(index, state["actors"][str(index)])
 
     def close(self) -> None:
-        self.ray.shutdown()
+        for index in range(len(self.actors)):
+            self._kill(index)
+        if self.started:
+            self.ray.shutdown()
 
 
-def connect(runtime: Runtime) -> None:
-    """Start Ray on loopback, or join the cluster at `runtime.address`; nothing if that was done before.
+def connect(runtime: Runtime) -> bool:
+    """Start Ray on loopback, or join the cluster at `runtime.address`. False, and nothing done, where Ray runs already.
 
     Raises ConnectionError, in under 10 seconds, where there is no cluster to join.
     """
@@ -210,7 +213,7 @@ def connect(runtime: Runtime) -> None:
     import ray
 
     if ray.is_initialized():
-        return
+        return False
     with keeping_signals():
         if address is None:
             ray.init(
@@ -223,11 +226,12 @@ def connect(runtime: Runtime) -> None:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
-            return
+            return True
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:  # Ray has no name of its own for what can go wrong here
             raise unreachable(address, f"{type(error).__name__}: {error}") from error
+    return True
 
 
 def reach(address: str) -> None:
