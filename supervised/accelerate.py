@@ -24,7 +24,7 @@ def accelerate(step: Step, device: torch.device, compiled: bool) -> Step:
         return CudaGraph(torch.compile(step, fullgraph=True, dynamic=False))
     # The C++ wrapper calls the kernels of a small network in a fifth less time than Python does. Of the guards only
     # those on tensors stay: a closed step depends on nothing else that could change.
-    options = {"cpp_wrapper": True, "guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe}
+    options: dict[str, Any] = {"cpp_wrapper": True, "guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe}
     return torch.compile(step, fullgraph=True, dynamic=False, options=options)
 
 

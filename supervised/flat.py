@@ -22,60 +22,46 @@ Loss = Callable[..., tuple[Tensor, Mapping[str, Tensor]]]
 
 
 class Flat:
-    """Rebinds the parameters of `module` to views of one vector; they keep the order of `named_parameters()`.
+    """Rebinds the parameters of `module`, and behind them its buffers, to views of one float32 vector.
 
-    `parameters` is that vector, float32 [N]: changing it in place changes the module. The module's buffers stay where
-    they are; `weights(n)` appends them to the first n parameters, and `load` takes such an array back.
+    `parameters` [N] is the front of that vector, in the order of `named_parameters()`: changing it in place changes the
+    module. `weights(n)` is its first n parameters and all buffers; `load` takes such an array back.
     """
 
     def __init__(self, module: nn.Module) -> None:
-        named = dict(module.named_parameters())
-        if not named:
+        parameters, buffers = dict(module.named_parameters()), dict(module.named_buffers())
+        if not parameters:
             raise ValueError(f"{type(module).__name__} has no parameters to flatten")
         self.module = module
-        self.names = list(named)
-        self.shapes = [p.shape for p in named.values()]
-        self.sizes = [p.numel() for p in named.values()]
-        self.parameters = torch.cat([p.detach().reshape(-1) for p in named.values()])
-        self.buffers = dict(module.named_buffers())
-        for parameter, view in zip(named.values(), self.views(self.parameters).values(), strict=True):
-            parameter.data = view
-            parameter.requires_grad_(False)
+        self.names = list(parameters)
+        self.shapes = [p.shape for p in parameters.values()]
+        self.sizes = [p.numel() for p in parameters.values()]
+        tensors = [*parameters.values(), *buffers.values()]
+        self.vector = torch.cat([tensor.detach().reshape(-1) for tensor in tensors])
+        for tensor, part in zip(tensors, self.vector.split([tensor.numel() for tensor in tensors]), strict=True):
+            tensor.data = part.view(tensor.shape)
+            tensor.requires_grad_(False)
+        self.parameters = self.vector[: sum(self.sizes)]
+        self.buffers = self.vector[sum(self.sizes) :]
 
     def views(self, vector: Tensor) -> dict[str, Tensor]:
         parts = vector.split(self.sizes)
         return {name: part.view(shape) for name, part, shape in zip(self.names, parts, self.shapes, strict=True)}
 
     def call(self, vector: Tensor, *args: Any) -> Any:
-        """Run the module with `vector` for parameters, differentiably."""
+        """Run the module with `vector` [N] for parameters, differentiably."""
         return functional_call(self.module, self.views(vector), args)
 
     def weights(self, parameters: int | None = None) -> Any:
-        """The first `parameters` of the vector (default: all) and then the buffers: numpy float32."""
-        buffers = [buffer.reshape(-1) for buffer in self.buffers.values()]
-        return torch.cat([self.parameters[:parameters], *buffers]).cpu().numpy()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Parameters and buffers by name, copied to numpy."""
-        buffers = {name: buffer.cpu().numpy().copy() for name, buffer in self.buffers.items()}
-        return {"parameters": self.parameters.cpu().numpy().copy(), "buffers": buffers}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.parameters.copy_(torch.from_numpy(state["parameters"]))
-        for name, buffer in self.buffers.items():
-            buffer.copy_(torch.from_numpy(state["buffers"][name]))
+        """The first `parameters` of the vector (default: all) and then the buffers: numpy float32, a copy."""
+        kept = self.vector if parameters is None else torch.cat([self.parameters[:parameters], self.buffers])
+        return kept.cpu().numpy().copy()
 
     def load(self, weights: Any) -> None:
         """Take over parameters and buffers from `weights()` of a module of the same shape."""
-        source = torch.from_numpy(weights)
-        buffers = self.buffers.values()
-        sizes = [self.parameters.numel(), *(buffer.numel() for buffer in buffers)]
-        if source.numel() != sum(sizes):
-            raise ValueError(f"{source.numel()} weights were given to a network that has {sum(sizes)}")
-        parts = source.split(sizes)
-        self.parameters.copy_(parts[0])
-        for buffer, part in zip(buffers, parts[1:], strict=True):
-            buffer.copy_(part.view(buffer.shape))
+        if weights.shape != self.vector.shape:
+            raise ValueError(f"{weights.size} weights were given to a network that has {self.vector.numel()}")
+        self.vector.copy_(torch.from_numpy(weights))
 
 
 def differentiate(loss: Loss, functional: bool) -> Callable[..., tuple[Tensor, Mapping[str, Tensor]]]:

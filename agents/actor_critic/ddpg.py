@@ -250,8 +250,8 @@ class Learner:
 
     def state_dict(self) -> State:
         return {
-            "policy": self.policy.state_dict(),
-            "critics": self.critics.state_dict(),
+            "policy": self.policy.weights(),
+            "critics": self.critics.weights(),
             "policy_target": self.policy_target.cpu().numpy().copy(),
             "critics_target": self.critics_target.cpu().numpy().copy(),
             "policy_adam": self.policy_adam.state_dict(),
@@ -265,8 +265,8 @@ class Learner:
         }
 
     def load_state_dict(self, state: State) -> None:
-        self.policy.load_state_dict(state["policy"])
-        self.critics.load_state_dict(state["critics"])
+        self.policy.load(state["policy"])
+        self.critics.load(state["critics"])
         self.policy_target.copy_(torch.from_numpy(state["policy_target"]))
         self.critics_target.copy_(torch.from_numpy(state["critics_target"]))
         self.policy_adam.load_state_dict(state["policy_adam"])

@@ -279,7 +279,7 @@ class Learner:
 
     def state_dict(self) -> State:
         return {
-            "network": self.flat.state_dict(),
+            "network": self.flat.weights(),
             "adam": self.adam.state_dict(),
             "rng": self.rng.bit_generator.state,
             "observations": {} if self.observations is None else self.observations.state_dict(),
@@ -291,7 +291,7 @@ class Learner:
         }
 
     def load_state_dict(self, state: State) -> None:
-        self.flat.load_state_dict(state["network"])
+        self.flat.load(state["network"])
         self.adam.load_state_dict(state["adam"])
         self.rng.bit_generator.state = state["rng"]
         if self.observations is not None:

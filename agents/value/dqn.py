@@ -183,7 +183,7 @@ class Learner:
 
     def state_dict(self) -> State:
         return {
-            "network": self.flat.state_dict(),
+            "network": self.flat.weights(),
             "target": self.target.cpu().numpy().copy(),
             "adam": self.adam.state_dict(),
             "observations": {} if self.observations is None else self.observations.state_dict(),
@@ -193,7 +193,7 @@ class Learner:
         }
 
     def load_state_dict(self, state: State) -> None:
-        self.flat.load_state_dict(state["network"])
+        self.flat.load(state["network"])
         self.target.copy_(torch.from_numpy(state["target"]))
         self.adam.load_state_dict(state["adam"])
         if self.observations is not None:
