@@ -1,0 +1,83 @@
+"""Draw learning curves of runs: python scripts/plot.py RUN [RUN ...] --out curve.png [--metric rollout/ep_rew_mean]
+
+Runs whose directories differ only in a trailing -NUMBER (seeds) are drawn as one line, their median, in a band from the
+lowest to the highest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Curve = NDArray[np.float64]  # [2, n]: steps and values
+
+
+def curve(run: Path, metric: str) -> Curve:
+    """A metric of a run. Raises ValueError where there is none."""
+    file = run / "metrics.jsonl"
+    if not file.is_file():
+        raise ValueError(f"{run} is no run directory: it has no metrics.jsonl")
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    points = [(line["step"], line[metric]) for line in lines if metric in line]
+    if not points:
+        known = sorted({name for line in lines for name in line} - {"step"})
+        raise ValueError(f"{run} has no values of {metric}; it has {', '.join(known)}")
+    return np.array(points, float).T
+
+
+def grouped(runs: list[Path]) -> dict[str, list[Path]]:
+    """Runs by name without their seed."""
+    groups: dict[str, list[Path]] = {}
+    for run in runs:
+        groups.setdefault(re.sub(r"-\d+$", "", run.resolve().name), []).append(run)
+    return groups
+
+
+def band(curves: list[Curve]) -> tuple[Curve, Curve]:
+    """Steps [n], and lowest, median and highest value [3, n] where all curves have begun and none has ended."""
+    start, end = max(c[0, 0] for c in curves), min(c[0, -1] for c in curves)
+    steps = np.unique(np.concatenate([c[0] for c in curves]))
+    steps = steps[(steps >= start) & (steps <= end)]
+    values = np.stack([np.interp(steps, *c) for c in curves])
+    return steps, np.stack([values.min(0), np.median(values, 0), values.max(0)])
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    parser.add_argument("--metric", default="rollout/ep_rew_mean", help="what to draw (rollout/ep_rew_mean)")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the picture: .png, .svg, .pdf")
+    parser.add_argument("--title", default="", help="above the picture")
+    asked = parser.parse_args(argv)
+    try:
+        curves = {n: [curve(run, asked.metric) for run in runs] for n, runs in grouped(asked.runs).items()}
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(7, 3.6), layout="constrained")
+    for name, lines in curves.items():
+        steps, (low, middle, high) = band(lines)
+        label = name if len(lines) == 1 else f"{name}, median and range of {len(lines)} seeds"
+        axes.plot(steps, middle, label=label)
+        axes.fill_between(steps, low, high, alpha=0.2)
+    axes.set(xlabel="environment steps", ylabel=asked.metric, title=asked.title)
+    axes.legend()
+    axes.grid(alpha=0.3)
+    figure.savefig(asked.out, dpi=120)
+    print(asked.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
