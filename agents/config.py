@@ -54,6 +54,10 @@ class Environment(Config):
             raise ValueError(f"env.atari is set, but {self.id} is not an Atari environment (ALE/...)")
         return self
 
+    def whole_games(self) -> Self:
+        """The same world for evaluation: an episode is a whole game, even where training ends one with each life."""
+        return self.model_copy(update={"atari": self.atari and self.atari.model_copy(update={"episodic_life": False})})
+
 
 class Runtime(Config):
     kind: Literal["local", "ray"] = "local"

@@ -57,7 +57,7 @@ class Training:
         self.module = algorithm(config.algorithm).load()
         if config.runtime.address is not None:
             connect(config.runtime)
-        self.arena = make_env(config.env, min(config.evaluation.episodes, 8))
+        self.arena = make_env(config.env.whole_games(), min(config.evaluation.episodes, 8))
         spec = self.arena.spec
         self.learner, self.memory, self.ratio = self.module.make(config, spec, self.seeds, device_of(config.device))
         self.policy: Policy = self.module.policy(config, spec, torch.device("cpu"))

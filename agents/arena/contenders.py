@@ -72,8 +72,7 @@ def home(name: str) -> Environment | None:
     if not path.is_dir() or run is None:
         return None
     env = check(Environment, read(run / "config.yaml").get("env", {}))
-    whole_games = env.atari and env.atari.model_copy(update={"episodic_life": False})
-    return env.model_copy(update={"atari": whole_games})
+    return env.whole_games()
 
 
 class Uniform:
