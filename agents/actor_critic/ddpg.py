@@ -142,10 +142,10 @@ POLICY_METRICS = ("actor_loss",)
 class Learner:
     def __init__(self, config: DDPG, spec: Spec, seeds: Seeds, device: torch.device, compiled: bool) -> None:
         self.config, self.device = config, device
-        assert isinstance(spec.actions, Continuous), spec.actions
         self.rng = seeds.generator("learner", "smoothing")
         generator = torch.Generator().manual_seed(seeds.integer("learner", "network"))
         self.network = PolicyNetwork(config, spec, generator).to(device)
+        assert isinstance(spec.actions, Continuous)
         self.policy = Flat(self.network)
         self.critics = Flat(Critics(config, spec, generator).to(device))
         self.policy_target = self.policy.parameters.clone()
