@@ -1,0 +1,232 @@
+"""PPO's learner against what its equations say."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from agents.actor_critic.config import PPO
+from agents.actor_critic.ppo import Learner, Rows, actor, make
+from agents.api import Sample, Unroll
+from agents.registry import parse
+from envs.api import Array, Discrete, Spec
+from experiment.seeding import Seeds
+
+CPU = torch.device("cpu")
+
+
+def config(world: str = "ObservationActionReward", network: dict[str, Any] | None = None, **learner: Any) -> PPO:
+    raw = {
+        "algorithm": "ppo",
+        "env": {"id": f"sparring/{world}-v0", "count": 4},
+        "rollout": {"steps": 8},
+        "network": network or {"hidden": [16]},
+        "learner": {"batch_size": 8, "epochs": 3} | learner,
+    }
+    parsed = parse(raw)
+    assert isinstance(parsed, PPO)
+    return parsed
+
+
+def collected(options: PPO) -> tuple[Learner, Unroll]:
+    """A new learner, and what an actor with its weights brings home."""
+    hand = actor(options, 0, 0)
+    learner = make(options, hand.rollout.env.spec, Seeds(0), CPU).learner  # type: ignore[attr-defined]
+    hand.load(learner.weights(), 0)
+    unroll = hand.collect().rows
+    hand.close()
+    assert isinstance(learner, Learner)
+    return learner, unroll
+
+
+def settings(learner: Learner) -> tuple[tuple[Any, ...], Tensor]:
+    state = (learner.flat.parameters, learner.adam, learner.means, learner.active)
+    return state, torch.tensor([learner.config.learner.learning_rate, 0.2])
+
+
+@pytest.mark.parametrize("world", ["ObservationActionReward", "MaskedAction", "LQR"])
+def test_before_the_first_step_the_policies_are_one(world: str) -> None:
+    """The actor's numpy policy and the learner's torch policy agree: ratio 1, approx_kl 0, clip_fraction 0."""
+    learner, unroll = collected(config(world))
+    rows = learner.rows(unroll)
+    outputs, _ = learner.network(rows.obs)
+    log_prob = learner.family.log_prob(outputs, rows.action, rows.mask)
+    torch.testing.assert_close((log_prob - rows.log_prob).exp(), torch.ones(32), rtol=0, atol=2e-6)
+    _, metrics = learner.gradient(learner.flat.parameters, torch.tensor(0.2), rows)
+    assert metrics["clip_fraction"] == 0
+    assert metrics["approx_kl"].item() == pytest.approx(0, abs=1e-6)
+
+
+def test_each_row_is_used_once_in_every_epoch() -> None:
+    learner, unroll = collected(config(epochs=5))
+    seen: list[Tensor] = []
+    learner.step = lambda state, settings, index, *rows: seen.append(index.clone())
+    learner.update(Sample(unroll))
+    epochs = torch.cat([index.reshape(-1) for index in seen]).reshape(5, 32)
+    torch.testing.assert_close(epochs.sort(-1).values, torch.arange(32).expand(5, 32))
+    assert len({tuple(epoch.tolist()) for epoch in epochs}) == 5  # in another order each
+
+
+def test_masked_actions_get_no_gradient() -> None:
+    learner, unroll = collected(config("MaskedAction", network={"hidden": []}))
+    rows = learner.rows(unroll)
+    assert rows.mask is not None
+    legal = rows.mask.clone()
+    legal[:, 1], legal[:, 4] = False, True
+    rows = rows._replace(mask=legal, action=torch.full_like(rows.action, 4))
+    gradient, _ = learner.gradient(learner.flat.parameters, torch.tensor(0.2), rows)
+    bias = learner.flat.views(gradient)["policy.head.linear.bias"]
+    assert bias[1] == 0
+    assert (bias[[0, 2, 3, 4]] != 0).all()
+    outputs, _ = learner.network(rows.obs)
+    illegal = learner.family.log_prob(outputs, torch.ones_like(rows.action), rows.mask).exp()
+    torch.testing.assert_close(illegal, torch.zeros(32), rtol=0, atol=0)
+
+
+# The two-state world: obs one-hot, the action is the next state, three steps from state 0, reward by (state, action).
+REWARD = np.array([[1.0, -0.5], [0.3, 2.0]], np.float32)
+HORIZON = 3
+
+
+def exact_gradient(learner: Learner) -> Tensor:
+    """Of the expected return with respect to all parameters, by the sum over the 2^3 action sequences."""
+    parameters = learner.flat.parameters.clone().requires_grad_()
+    outputs, _ = learner.flat.call(parameters, torch.eye(2))
+    log_probs = outputs.log_softmax(-1)
+    expected = torch.zeros(())
+    for actions in itertools.product(range(2), repeat=HORIZON):
+        log_prob, earned, state = torch.zeros(()), 0.0, 0
+        for action in actions:
+            log_prob, earned, state = log_prob + log_probs[state, action], earned + REWARD[state, action], action
+        expected = expected + log_prob.exp() * earned
+    return torch.autograd.grad(expected, parameters, allow_unused=True)[0]
+
+
+def played(learner: Learner, count: int, rng: np.random.Generator) -> Unroll:
+    obs = np.zeros((HORIZON + 1, count, 2), np.float32)
+    action, log_prob = np.zeros((HORIZON, count), np.int64), np.zeros((HORIZON, count), np.float32)
+    reward = np.zeros((HORIZON, count), np.float32)
+    state = np.zeros(count, np.int64)
+    for t in range(HORIZON):
+        obs[t] = np.eye(2)[state]
+        outputs = learner.network.policy(torch.from_numpy(obs[t])).numpy()
+        action[t], drawn = learner.family.act(outputs, None, rng, True)
+        assert drawn is not None
+        log_prob[t], reward[t], state = drawn, REWARD[state, action[t]], action[t]
+    obs[HORIZON] = np.eye(2)[state]
+    terminated = np.zeros((HORIZON, count), bool)
+    terminated[-1] = True
+    nothing = np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
+    return Unroll(obs, None, action, log_prob, reward, terminated, np.zeros_like(terminated), *nothing)
+
+
+def test_policy_gradient_is_unbiased() -> None:
+    """1e5 steps of experience against exact enumeration, within 4 standard errors, whatever the values say."""
+    options = config(
+        network={"hidden": []},
+        discount=1.0,
+        gae_lambda=1.0,
+        normalize_advantage=False,
+        value_coefficient=0.0,
+    )
+    learner = Learner(options, Spec("two states", (2,), "float32", Discrete(2)), Seeds(3), CPU, compiled=False)
+    learner.flat.parameters.copy_(
+        torch.randn(learner.flat.parameters.shape, generator=torch.Generator().manual_seed(1))
+    )
+    rng = np.random.default_rng(0)
+    blocks = []
+    for _ in range(40):
+        rows = learner.rows(played(learner, 840, rng))
+        gradient, _ = learner.gradient(learner.flat.parameters, torch.tensor(0.2), rows)
+        blocks.append(-gradient[: learner.acting] * HORIZON)  # the loss is a mean over steps, negated
+    estimate, error = torch.stack(blocks).mean(0), torch.stack(blocks).std(0) / len(blocks) ** 0.5
+    exact = exact_gradient(learner)[: learner.acting]
+    assert exact.abs().max() > 0.1
+    assert ((estimate - exact).abs() <= 4 * error).all(), (estimate, exact, error)
+
+
+def test_beyond_the_kl_limit_nothing_moves() -> None:
+    stopped, unroll = collected(config(target_kl=1e-7, learning_rate=0.05))
+    free, _ = collected(config(learning_rate=0.05))
+    indices: list[Tensor] = []
+    step = stopped.step
+
+    def recorded(state: Any, settings: Tensor, index: Tensor, *rows: Any) -> None:
+        indices.append(index.clone())
+        step(state, settings, index, *rows)
+
+    stopped.step = recorded
+    stopped.update(Sample(unroll))
+    state, _ = settings(free)
+    free.step(state, torch.tensor([0.05, 0.2]), indices[0][:1], *free.rows(unroll))
+    torch.testing.assert_close(stopped.flat.parameters, free.flat.parameters, rtol=0, atol=0)
+    torch.testing.assert_close(stopped.adam.mean, free.adam.mean, rtol=0, atol=0)
+    assert len(indices) == 1  # no further epoch
+    assert stopped.metrics()["train/approx_kl"] > 1e-7  # the minibatch that exceeded the limit is reported
+
+
+def hand_made(learner: Learner, value: float, target: float) -> Rows:
+    """One row, of which the network says its own value now; `value` and `target` are relative to that."""
+    obs = torch.zeros(1, 1)
+    with torch.no_grad():
+        outputs, now = learner.network(obs)
+    action = torch.zeros(1, dtype=torch.int64)
+    log_prob = learner.family.log_prob(outputs, action, None)
+    return Rows(obs, None, action, log_prob, torch.ones(1), now + target, now + value)
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "expected"),
+    [
+        (-0.05, 1.0, 0.5),  # it moved by less than the clip: the plain loss
+        (-1.0, 1.0, 0.5 * 1.9**2),  # moved by 1 towards the target: counts as if by 0.1 only
+        (1.0, 1.0, 0.5),  # moved away from the target: the worse of the two
+    ],
+)
+def test_value_clip(value: float, target: float, expected: float) -> None:
+    learner, _ = collected(config(value_clip=0.1, normalize_advantage=False))
+    _, metrics = learner.gradient(learner.flat.parameters, torch.tensor(0.2), hand_made(learner, value, target))
+    assert metrics["value_loss"].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_learning_rate_schedule_reaches_the_optimizer() -> None:
+    """One minibatch: half the learning rate, half the way."""
+    moved = []
+    for progress in (0.0, 0.5):
+        schedule = {"kind": "linear", "start": 1e-2, "end": 0.0}
+        learner, unroll = collected(config(learning_rate=schedule, batch_size=32, epochs=1))
+        learner.observe(int(progress * learner.config.steps), [])
+        before = learner.flat.parameters.clone()
+        learner.update(Sample(unroll))
+        moved.append(learner.flat.parameters - before)
+        assert learner.metrics()["train/learning_rate"] == pytest.approx(1e-2 * (1 - progress))
+    torch.testing.assert_close(moved[1], moved[0] / 2, rtol=1e-3, atol=1e-7)
+
+
+def test_the_clip_schedule_reaches_the_loss() -> None:
+    learner, unroll = collected(config(clip={"kind": "linear", "start": 0.2, "end": 0.1}))
+    clips: list[float] = []
+    learner.step = lambda state, settings, index, *rows: clips.append(settings[1].item())
+    learner.observe(learner.config.steps // 2, [])
+    learner.update(Sample(unroll))
+    assert clips == pytest.approx([0.15] * len(clips)) and clips
+
+
+def test_advantages_bootstrap_from_the_true_last_observation() -> None:
+    """A step that was cut off is worth its reward and gamma times the value of its final observation."""
+    learner, unroll = collected(config("LQR", gae_lambda=0.0))
+    cut: Array = np.zeros((8, 4), bool)
+    cut[2, 1] = True
+    final = np.array([[0.7]], np.float32)
+    unroll = unroll._replace(
+        terminated=np.zeros_like(cut), truncated=cut, cut_obs=final, cut_at=np.array([2 * 4 + 1], np.int64)
+    )
+    rows = learner.rows(unroll)
+    with torch.no_grad():
+        expected = unroll.reward[2, 1] + 0.99 * learner.network.value(torch.from_numpy(final)).item()
+    assert rows.target.reshape(8, 4)[2, 1].item() == pytest.approx(expected, rel=1e-5)
