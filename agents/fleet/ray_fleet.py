@@ -226,6 +226,9 @@ def connect(runtime: Runtime) -> bool:
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
+            if not ray.get_runtime_context().gcs_address.startswith("127.0.0.1:"):
+                ray.shutdown()
+                raise RuntimeError("Ray would listen on the network: was it imported before a fleet was made?")
             return True
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
