@@ -6,6 +6,7 @@ changed in place, `inputs` (tensors or None) are only read.
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +26,17 @@ def accelerate(step: Step, device: torch.device, compiled: bool) -> Step:
     # The C++ wrapper calls the kernels of a small network in a fifth less time than Python does. Of the guards only
     # those on tensors stay: a closed step depends on nothing else that could change.
     options: dict[str, Any] = {"cpp_wrapper": True, "guard_filter_fn": torch.compiler.keep_tensor_guards_unsafe}
-    return torch.compile(step, fullgraph=True, dynamic=False, options=options)
+    return torch.compile(_own(step), fullgraph=True, dynamic=False, options=options)
+
+
+def _own(step: Step) -> Step:
+    """`step` with a code object of its own: what is compiled is kept by code object, and methods of all learners share
+    theirs, so that without guards a second learner would run the first one's program."""
+
+    def call(*arguments: Any) -> Any:
+        return step(*arguments)
+
+    return types.FunctionType(call.__code__.replace(), call.__globals__, closure=call.__closure__)
 
 
 def device_of(name: str) -> torch.device:
