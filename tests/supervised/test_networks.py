@@ -1,0 +1,151 @@
+"""Torsos and heads: shapes, initialization, identities, and the numpy twin."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from supervised.networks.heads import DuelingQ, Gaussian, Logits, Q, SquashedGaussian, Tanh, Value
+from supervised.networks.plain import plain
+from supervised.networks.torso import Normalize, Pixels, fan_in_uniform, initialize, orthogonal, torso
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(8, 8), (8, 3), (3, 8)])
+def test_orthogonal(inputs: int, outputs: int) -> None:
+    """W W^T = gain^2 I over the shorter side; no bias."""
+    layer = nn.Linear(inputs, outputs)
+    orthogonal(layer, 1.7, generator())
+    weight = layer.weight.detach()
+    product = weight @ weight.T if outputs <= inputs else weight.T @ weight
+    torch.testing.assert_close(product, 1.7**2 * torch.eye(min(inputs, outputs)), rtol=0, atol=1e-5)
+    assert not layer.bias.any()
+
+
+def test_fan_in_uniform() -> None:
+    layer = nn.Conv2d(4, 64, 5)
+    fan_in_uniform(layer, generator())
+    bound = 1 / math.sqrt(4 * 5 * 5)
+    assert layer.bias is not None
+    for values in (layer.weight, layer.bias):
+        assert values.abs().max() <= bound
+        assert values.abs().max() > 0.9 * bound
+    assert layer.weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
+
+
+@pytest.mark.parametrize("scheme", ["orthogonal", "fan_in"])
+def test_initialization_is_the_generators(scheme: str) -> None:
+    """The same generator, the same weights; torch's global stream isn't touched."""
+    weights = []
+    state = torch.get_rng_state()
+    for seed in (0, 0, 1):
+        module, _ = torso((3,), "mlp", (5, 4), "tanh")
+        torch.set_rng_state(state)
+        initialize(module, scheme, generator(seed))
+        assert torch.equal(torch.get_rng_state(), state)
+        weights.append(torch.cat([p.detach().reshape(-1) for p in module.parameters()]))
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "hidden", "width"),
+    [
+        ((3,), "mlp", (5, 4), 4),
+        ((2, 3), "mlp", (5,), 5),
+        ((3,), "mlp", (), 3),
+        ((4, 84, 84), "nature_cnn", (512,), 512),
+    ],
+)
+def test_torsos(shape: tuple[int, ...], kind: str, hidden: tuple[int, ...], width: int) -> None:
+    module, features = torso(shape, kind, hidden, "relu")
+    assert features == width
+    assert module(torch.zeros(2, *shape)).shape == (2, width)
+
+
+def test_nature_cnn_has_the_papers_features() -> None:
+    _, features = torso((4, 84, 84), "nature_cnn", (), "relu")
+    assert features == 7 * 7 * 64
+    with pytest.raises(ValueError, match="36 x 36"):
+        torso((4, 35, 84), "nature_cnn", (), "relu")
+
+
+def test_heads() -> None:
+    x = torch.randn(6, 5, generator=generator())
+    assert Logits(5, 3, generator())(x).shape == (6, 3)
+    assert Logits(5, 3, generator())(x).abs().max() < 0.1  # near uniform
+    assert Value(5, generator())(x).shape == (6,)
+    assert Q(5, 3, generator())(x).shape == (6, 3)
+    assert (Tanh(5, 3, generator())(100 * x).abs() <= 1).all()
+    mean, log_std = Gaussian(5, 2, generator(), log_std=-0.5)(x).chunk(2, -1)
+    assert mean.abs().max() < 0.1
+    torch.testing.assert_close(log_std, torch.full((6, 2), -0.5))
+    _, log_std = SquashedGaussian(5, 2, generator())(1000 * x).chunk(2, -1)
+    assert log_std.min() == -20 and log_std.max() == 2
+
+
+def test_dueling_identity() -> None:
+    """The mean over actions is V, and what remains is A less its mean."""
+    head = DuelingQ(5, 3, 8, generator())
+    x = torch.randn(6, 5, generator=generator(1))
+    q, advantage = head(x), head.advantage(x)
+    torch.testing.assert_close(q.mean(-1, keepdim=True), head.value(x))
+    torch.testing.assert_close(q - q.mean(-1, keepdim=True), advantage - advantage.mean(-1, keepdim=True))
+
+
+def test_normalize_and_pixels() -> None:
+    layer = Normalize((2,), clip=3.0)
+    layer.mean.copy_(torch.tensor([1.0, -1.0]))
+    layer.scale.copy_(torch.tensor([2.0, 0.5]))
+    found = layer(torch.tensor([[2.0, 1.0], [100.0, -100.0]]))
+    torch.testing.assert_close(found, torch.tensor([[2.0, 1.0], [3.0, -3.0]]))
+    picture = torch.tensor([[0, 51, 255]], dtype=torch.uint8)
+    torch.testing.assert_close(Pixels()(picture), torch.tensor([[0.0, 0.2, 1.0]]))
+
+
+def heads() -> list[nn.Module]:
+    return [
+        Logits(6, 3, generator()),
+        Gaussian(6, 2, generator(), 0.3),
+        Q(6, 4, generator()),
+        Tanh(6, 2, generator(), 1.0),
+    ]
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+@pytest.mark.parametrize("head", range(4))
+@pytest.mark.parametrize("normalized", [False, True])
+def test_the_numpy_twin_computes_the_same(activation: str, head: int, normalized: bool) -> None:
+    first: nn.Module = nn.Identity()
+    if normalized:
+        first = Normalize((5,), 2.0)
+        first.mean.copy_(torch.randn(5, generator=generator(2)))
+        first.scale.fill_(1.5)
+    layers, _ = torso((5,), "mlp", (7, 6), activation)
+    initialize(layers, "fan_in", generator())
+    module = nn.Sequential(first, layers, heads()[head])
+    twin = plain(module)
+    assert twin is not None
+    x = torch.randn(9, 5, generator=generator(1))
+    with torch.no_grad():
+        np.testing.assert_allclose(twin(x.numpy()), module(x).numpy(), rtol=1e-5, atol=1e-6)
+        for parameter in module.parameters():  # in place, as learners and `load` do it
+            parameter.add_(0.1)
+        found = twin(x.numpy())
+        np.testing.assert_allclose(found, module(x).numpy(), rtol=1e-5, atol=1e-6)
+    assert found.dtype == np.float32
+
+
+def test_what_has_no_twin() -> None:
+    class Unknown(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x
+
+    assert plain(nn.Sequential(nn.Linear(2, 2), Unknown())) is None
