@@ -1,0 +1,198 @@
+"""Every knob is read: tiny runs of each algorithm, with each option on, note which fields of their config are read."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.actor_critic.config import PPO, PPOLearner
+from agents.config import Atari, Experiment, Runtime
+from agents.fleet.ray_fleet import RayFleet
+from agents.fleet.restarts import Restarts
+from agents.registry import ALGORITHMS, algorithm, parse
+from agents.train import Training
+from envs import atari
+from experiment.config import Config, describe, dump
+from experiment.run import Run
+from tests.runs import ROOT, raw
+
+SHORT = {"steps": 160, "evaluation": {"every": 50, "episodes": 2}, "checkpoint": {"every": 50}}
+FALLING = {"kind": "linear", "start": 1e-3, "end": 0.0, "until": 0.5}
+
+# What a field of these sections does shows only where there is a screen, a cluster or a failure: see below.
+APART = ("env.atari", "runtime")
+
+RUNS: dict[str, list[dict[str, Any]]] = {
+    "ppo": [
+        raw("ppo", env={"reward_clip": 0.5, "max_episode_steps": 9}, **SHORT),
+        raw("ppo_continuous", **SHORT, learner={"clip": {"kind": "exponential", "start": 0.3, "end": 0.1}}),
+    ],
+    "dqn": [
+        raw("dqn", env={"reward_clip": 0.5}, learner={"learning_rate": FALLING}, **SHORT),
+        raw("dqn", memory={"prioritized": None}, learner={"target_interval": 0, "tau": 0.1}, **SHORT),
+        raw("dqn", epsilon={"kind": "linear", "start": 1.0, "end": 0.1, "until": 0.5}, **SHORT),
+    ],
+    "ddpg": [
+        raw("ddpg", learner={"learning_rate": FALLING, "policy_learning_rate": FALLING}, **SHORT),
+        raw("td3", **SHORT),
+    ],
+}
+
+
+def fields(model: type[Config]) -> set[str]:
+    """Dotted keys of everything that a config of this model can contain."""
+    return {option.key for option in describe(model)}
+
+
+@contextmanager
+def noting(config: Experiment) -> Iterator[set[str]]:
+    """While inside, what is read of the config by its dotted key."""
+    names: dict[int, str] = {}
+
+    def walk(section: Config, prefix: str) -> None:
+        names[id(section)] = prefix
+        for name in type(section).model_fields:
+            value = getattr(section, name)
+            if isinstance(value, Config):
+                walk(value, f"{prefix}{name}.")
+
+    walk(config, "")
+    read: set[str] = set()
+    whole = Config.__getattribute__
+
+    def note(self: Config, name: str) -> Any:
+        prefix = names.get(id(self))
+        if prefix is not None and name in type(self).model_fields:
+            read.add(prefix + name)
+        return whole(self, name)
+
+    copy, copies = Config.model_copy, []
+
+    def model_copy(self: Config, **options: Any) -> Any:
+        copies.append(copy(self, **options))  # and so kept alive: an id is unique among the living
+        if id(self) in names:
+            names[id(copies[-1])] = names[id(self)]
+        return copies[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Config, "__getattribute__", note, raising=False)
+        patch.setattr(Config, "model_copy", model_copy, raising=False)
+        yield read
+
+
+def read_by(config: Experiment, directory: Path) -> set[str]:
+    text = dump(config)
+    with noting(config) as read:
+        training = Training(config)
+        with Run(directory, text, resume=False, console=False) as run:
+            training.train(run)
+    return read
+
+
+def unread(model: type[Experiment], runs: Sequence[Experiment], root: Path) -> set[str]:
+    """Fields of the model that none of the runs reads."""
+    read: set[str] = set()
+    for number, config in enumerate(runs):
+        read |= read_by(config, root / str(number))
+    return {key for key in fields(model) - read if not key.startswith(APART)}
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_field_is_read(name: str, tmp_path: Path) -> None:
+    assert unread(algorithm(name).config, [parse(run) for run in RUNS[name]], tmp_path) == set()
+
+
+def test_a_field_that_nobody_reads_is_found(tmp_path: Path) -> None:
+    """The broken variant: `steps` is read in other sections, but not here."""
+
+    class Learner(PPOLearner):
+        steps: int = 3
+
+    class Broken(PPO):
+        learner: Learner = Learner()
+
+    runs = [Broken.model_validate_json(parse(run).model_dump_json()) for run in RUNS["ppo"]]
+    assert unread(Broken, runs, tmp_path) == {"learner.steps"}
+
+
+def test_every_field_of_atari_is_read(tmp_path: Path) -> None:
+    """Config.Atari becomes AtariOptions as a whole; the fields of that are read by name."""
+    assert set(Atari.model_fields) == set(atari.AtariOptions.__dataclass_fields__)
+    tree = ast.parse(inspect.getsource(atari))
+    read = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)}
+    assert set(Atari.model_fields) <= read
+
+
+@pytest.mark.ray
+def test_every_field_of_the_runtime_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+    started: dict[str, Any] = {}
+
+    class Elsewhere(Exception):
+        pass
+
+    def init(**options: Any) -> None:
+        started.update(options)
+        raise Elsewhere
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr("agents.fleet.ray_fleet.reach", lambda address: None)
+    config = parse(raw("ppo", runtime={"kind": "ray", "actors": 2, "mode": "asynchronous"}))
+    with noting(config) as read:
+        with pytest.raises(Elsewhere):
+            RayFleet(config)  # dashboard, address, actors
+        Training(config)  # threads
+        assert started["include_dashboard"] is False
+        Restarts(config.runtime)  # restarts, backoff
+    source = ast.parse(inspect.getsource(RayFleet))  # kind, mode, timeout decide what runs later
+    chosen = {dotted(node) for node in ast.walk(source) if isinstance(node, ast.Attribute)}
+    late = {name for name in ("mode", "timeout") if f"self.runtime.{name}" in chosen}
+    assert {f"runtime.{name}" for name in Runtime.model_fields} <= read | {f"runtime.{name}" for name in late} | {
+        "runtime.kind"  # every run above
+    }
+
+
+def dotted(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else "?"
+
+
+# Configs --------------------------------------------------------------------------------------------------------------
+
+CONFIGS = sorted(ROOT.glob("configs/*/*.yaml"))
+SMOKE = {
+    "ppo": ["env.count=2", "rollout.steps=32", "steps=128", "learner.batch_size=16", "learner.epochs=2"],
+    "dqn": ["steps=300", "memory.start=100", "memory.capacity=300"],
+    "ddpg": ["steps=150", "memory.start=100", "random_steps=100", "memory.capacity=300"],
+}
+EXTRA = {"ALE/": "ale_py", "Ant": "mujoco", "HalfCheetah": "mujoco", "Hopper": "mujoco", "Walker": "mujoco"}
+
+
+def test_there_are_configs() -> None:
+    assert {path.parent.name for path in CONFIGS} <= set(ALGORITHMS)
+    assert len(CONFIGS) >= 4
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_config_trains(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from scripts.train import main
+
+    assert main([str(path), "--dry-run"]) == 0
+    effective = capsys.readouterr().out
+    name = next(line.partition(": ")[2] for line in effective.splitlines() if line.startswith("algorithm: "))
+    for start, module in EXTRA.items():
+        if f"id: {start}" in effective:
+            pytest.importorskip(module)
+    smoke = [*SMOKE[name], "evaluation.episodes=1", "env.max_episode_steps=100"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert main([str(path), *smoke, "--run-dir", str(tmp_path / "run"), "--quiet"]) == 0
