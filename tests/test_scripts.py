@@ -1,0 +1,257 @@
+"""scripts/train.py as its users meet it: help, refusals, exit codes, resuming."""
+
+from __future__ import annotations
+
+import fcntl
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agents.registry import ALGORITHMS, algorithm
+from experiment.config import describe
+from scripts.train import main
+from tests.runs import ROOT, assert_same_run, call, command, raw, state, train, write
+
+CARTPOLE = ROOT / "configs" / "ppo" / "cartpole.yaml"
+SMALL = raw("ppo", steps=256, evaluation={"every": 0, "episodes": 1}, checkpoint={"every": 64, "keep": 9})
+
+
+def quickest(request: list[str], code: int, runs: int = 3) -> tuple[float, str, str]:
+    """Seconds of processor time of the quickest of some runs, and what it printed."""
+    took, out, err = [], "", ""
+    for _ in range(runs):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run(request, cwd=ROOT, capture_output=True, text=True, check=False)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        assert done.returncode == code, done.stderr
+        out, err = done.stdout, done.stderr
+    return min(took), out, err
+
+
+# Help -----------------------------------------------------------------------------------------------------------------
+
+
+def test_help_is_quick_and_complete() -> None:
+    seconds, out, _ = quickest([*command()[:2], "--help"], 0)
+    assert seconds < 1.0
+    for word in ("--run-dir", "--resume", "--dry-run", "--quiet", "key=value", *ALGORITHMS):
+        assert word in out
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_help_with_a_config_lists_every_key(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(write(tmp_path / "c.yaml", raw(name))), "--help"]) == 0
+    listed = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ") and "(" in line}
+    options = describe(algorithm(name).config)
+    assert {option.key for option in options} <= listed
+    assert all(option.help for option in options), "every key is explained"
+
+
+# Wrong requests -------------------------------------------------------------------------------------------------------
+
+
+def test_a_wrong_config_is_refused_quickly_with_all_its_problems_and_nothing_is_made(tmp_path: Path) -> None:
+    wrong = SMALL | {"stepz": 3, "seed": -1, "env": {"id": "CartPole-v1", "count": "four"}, "learner": {"clip": -1}}
+    before = set(tmp_path.iterdir()) | {write(tmp_path / "c.yaml", wrong)}
+    runs = set(ROOT.glob("runs/*"))
+    request = command(tmp_path / "c.yaml", "--run-dir", tmp_path / "run", "loging.every=3")
+    seconds, out, err = quickest(request, 2)
+    assert seconds < 1.0
+    assert out == ""
+    for problem in ("unknown key stepz; did you mean 'steps'?", "seed: ", "env.count: ", "learner.clip: ", "loging"):
+        assert problem in err
+    assert set(tmp_path.iterdir()) == before
+    assert set(ROOT.glob("runs/*")) == runs
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        ([], "CONFIG.yaml is missing"),
+        (["{dir}/nowhere.yaml"], "nowhere.yaml"),
+        (["{config}", "steps"], "expected key=value"),
+        (["{config}", "--resume"], "--resume needs --run-dir"),
+        (["--resume"], "CONFIG.yaml is missing"),
+        (["{config}", "--resume", "--run-dir", "{dir}/nowhere"], "nowhere"),
+        (["--resume", "--run-dir", "{dir}/nowhere"], "nowhere"),
+        (["{config}", "algorithm=poo"], "did you mean 'ppo'?"),
+        (["{config}", "--run-dir", "{dir}/run", "env.id=CartPole-v9"], "CartPole"),
+        (["{config}", "--run-dir", "{dir}/run", "env.id=module:World-v0"], "module"),
+        (["{config}", "--run-dir", "{dir}/run", "env.count=7"], "divisible"),
+        (["{config}", "--run-dir", "{dir}/run", "device=cuda:99"], "device=cuda:99"),
+        (["{config}", "--run-dir", "/proc/nowhere"], "/proc/nowhere"),
+    ],
+)
+def test_a_wrong_request_ends_with_2_and_says_why(
+    request_: list[str], reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write(tmp_path / "c.yaml", SMALL)
+    assert main([part.format(dir=tmp_path, config=config) for part in request_]) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith("error: ")
+    assert reason in told.err
+    assert list(tmp_path.iterdir()) == [config]
+
+
+def test_a_wrong_option_ends_with_2() -> None:
+    with pytest.raises(SystemExit) as end:
+        main([str(CARTPOLE), "--resum", "--what"])
+    assert end.value.code == 2
+
+
+def test_a_dry_run_prints_a_config_that_means_the_same_and_makes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = ["learner.discount=0.5", "env.options={sutton_barto_reward: true}", "--dry-run"]
+    assert main([str(CARTPOLE), *request, "--run-dir", str(tmp_path / "run")]) == 0
+    first = capsys.readouterr().out
+    (tmp_path / "again.yaml").write_text(first)
+    assert main([str(tmp_path / "again.yaml"), "--dry-run"]) == 0
+    assert capsys.readouterr().out == first
+    effective = yaml.safe_load(first)
+    assert effective["learner"]["discount"] == 0.5
+    assert effective["env"]["options"] == {"sutton_barto_reward": True}
+    assert not (tmp_path / "run").exists()
+
+
+# Runs -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("finished") / "run"
+    assert train(SMALL, directory) == 0
+    return directory
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A run of its own, finished, with checkpoints at 64, 128, 192 and 256 steps."""
+    shutil.copytree(finished, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def resume(run: Path, *more: str) -> int:
+    return main(["--run-dir", str(run), "--resume", "--quiet", *more])
+
+
+def snapshot(run: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(run)): path.read_bytes() for path in sorted(run.rglob("*")) if path.is_file()}
+
+
+def damage(checkpoint: Path) -> None:
+    file = checkpoint / "learner.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+def checkpoints(run: Path) -> list[Path]:
+    return sorted((run / "checkpoints").iterdir())
+
+
+def test_a_run_without_a_name_gets_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = write(tmp_path / "small.yaml", SMALL)
+    monkeypatch.chdir(tmp_path)
+    assert main([str(config), "--quiet"]) == 0
+    (made,) = (tmp_path / "runs").iterdir()
+    assert made.name.startswith("small-")
+    assert {"config.yaml", "metrics.jsonl", "checkpoints"} <= {path.name for path in made.iterdir()}
+
+
+def test_a_directory_that_holds_a_run_is_not_written_to(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = snapshot(run)
+    assert train(SMALL, run) == 2
+    assert "already holds a run" in capsys.readouterr().err
+    assert snapshot(run) == before
+
+
+def test_a_finished_run_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = snapshot(run)
+    assert resume(run) == 0
+    assert "has made all 256 steps" in capsys.readouterr().out
+    assert snapshot(run) == before
+
+
+def test_overrides_apply_to_a_resumed_run(run: Path, tmp_path: Path) -> None:
+    assert resume(run, "steps=320", "logging.every=32") == 0
+    assert state(run)["loop"]["steps"] == 320
+    assert yaml.safe_load((run / "config.yaml").read_text())["steps"] == 320
+    assert resume(run) == 0  # its config is the one that it was resumed with: it is finished
+
+
+@pytest.mark.parametrize(
+    "change", ["env.count=8", "network.hidden=[8]", "seed=4", "normalize.rewards=false", "runtime.actors=1"]
+)
+def test_a_checkpoint_that_does_not_fit_is_refused(run: Path, change: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = snapshot(run)
+    assert resume(run, "steps=320", change) == 2
+    key = change.partition("=")[0]
+    assert f"error: {key.partition('.')[0]}" in capsys.readouterr().err
+    assert snapshot(run) == before
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(finished: Path, run: Path) -> None:
+    damage(checkpoints(run)[-1])
+    done = call("--run-dir", run, "--resume")
+    assert done.returncode == 0
+    assert "passing over an invalid checkpoint" in done.stderr
+    assert "learner.safetensors: is damaged" in done.stderr
+    assert [path.name for path in checkpoints(run)][-1] == "step_000000256.1"  # nothing is overwritten
+    assert_same_run(finished, run)
+
+
+def test_without_a_valid_checkpoint_nothing_begins_afresh(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for checkpoint in checkpoints(run):
+        damage(checkpoint)
+    before = snapshot(run)
+    with pytest.warns(UserWarning, match="passing over"):
+        assert resume(run, "steps=320") == 2
+    told = capsys.readouterr().err
+    assert "holds no valid checkpoint" in told
+    assert told.count("is damaged") == 4
+    assert snapshot(run) == before
+
+
+def test_a_run_directory_in_use_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = snapshot(run)
+    with (run / "LOCK").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert resume(run, "steps=320") == 2
+        assert "is in use by process" in capsys.readouterr().err
+        assert snapshot(run) == before
+    assert resume(run, "steps=320") == 0
+
+
+def test_a_running_run_locks_its_directory(tmp_path: Path) -> None:
+    endless = write(tmp_path / "c.yaml", SMALL | {"steps": 10_000_000, "compile": "off"})
+    request: list[Any] = [endless, "--run-dir", tmp_path / "run"]
+    with subprocess.Popen(command(*request), cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        until = time.monotonic() + 30
+        while not (tmp_path / "run" / "checkpoints").exists() or not checkpoints(tmp_path / "run"):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        done = call(*request, "--resume")
+        process.terminate()
+        assert process.wait(30) == 143
+    assert done.returncode == 2, done.stderr
+    assert "is in use by process" in done.stderr or "checkpoint" in done.stderr  # which may go while it is read
+
+
+def test_help_and_refusals_load_nothing_heavy() -> None:
+    code = f"import sys\nfrom scripts.train import main\nmain([{str(CARTPOLE)!r}, '--help'])\n"
+    code += f"main([{str(CARTPOLE)!r}, '--dry-run'])\nmain([{str(CARTPOLE)!r}, 'stepz=3'])\n"
+    code += "heavy = {'torch', 'ray', 'numba', 'tensorboard', 'scipy', 'matplotlib'} & set(sys.modules)\n"
+    code += "print('heavy:', sorted(heavy))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "heavy: []"
