@@ -188,7 +188,6 @@ def test_nothing_is_counted_twice_asynchronously_even_when_an_actor_is_killed(ra
     assert last.version >= replaced_at - 1, "it had the weights of when it began, not those of its predecessor"
 
 
-@pytest.mark.ray
 def test_a_sample_that_is_counted_twice_would_be_noticed() -> None:
     with running(config(learner={"n_step": 1})) as (_, collect):
         shown = observations(collect() + collect())
