@@ -217,6 +217,7 @@ def connect(runtime: Runtime) -> bool:
     with keeping_signals():
         if address is None:
             ray.init(
+                "local",  # not the one that RAY_ADDRESS, or what a cluster has left behind here, points to
                 _node_ip_address="127.0.0.1",
                 include_dashboard=runtime.dashboard,
                 dashboard_host="127.0.0.1",
