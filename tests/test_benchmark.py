@@ -17,7 +17,7 @@ import pytest
 from agents.config import Environment
 from scripts.benchmark import main
 from scripts.suites.fleet import SLOW, started
-from scripts.suites.learners import QUIET, WORKS, products, seconds, stable_baselines, trained
+from scripts.suites.learners import QUIET, WORKS, peer, products, seconds, stable_baselines, trained
 from scripts.suites.pairs import Absent, Side, Trial, compare, geometric_mean, order, rate, ratio_interval
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -221,6 +221,14 @@ def test_what_is_not_here_is_named(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "ppo-graph: not measured: torch finds no CUDA GPU here" in done.stdout
     assert json.loads(file.read_text())["absent"] == {"ppo-graph": "torch finds no CUDA GPU here"}
+
+
+def test_a_peer_is_found_without_being_imported() -> None:
+    assert re.fullmatch(r"ray [\d.]+", peer("ray", "ray"))
+    with pytest.raises(Absent, match=r"ray\[none\] is not installed \(no module no_such_module\)"):
+        peer("ray[none]", "ray", "no_such_module")
+    code = "import sys; from scripts.suites.learners import peer; peer('ray', 'ray'); sys.exit('ray' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_starting_is_measured() -> None:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -210,7 +211,7 @@ def against_stable_baselines(name: str, compiled: bool, pairs: int, threads: int
 
 def against_rllib(pairs: int, threads: int) -> Row:
     """Both sides with two remote actors of four environments each; ours is started first, and brings Ray up."""
-    label = peer("ray[rllib]", "ray.rllib")
+    label = peer("ray[rllib]", "ray", "tree", "ormsgpack", "pyarrow", "pandas", "lz4", "tensorboardX")
     work = WORKS["ppo"]
     raw = work.config | {"compile": "on", "runtime": {"kind": "ray", "actors": 2, "threads": threads}}
     row = compare(
@@ -223,12 +224,14 @@ def against_rllib(pairs: int, threads: int) -> Row:
     return row
 
 
-def peer(distribution: str, module: str) -> str:
-    """Name and version of a peer. Raises Absent if it can't be imported."""
-    try:
-        __import__(module)
-    except ImportError as error:
-        raise Absent(f"{distribution} ({error}); see requirements-peers.txt") from error
+def peer(distribution: str, *modules: str) -> str:
+    """Name and version of a peer. Raises Absent unless it, and what it needs, is installed.
+
+    Nothing is imported: Ray must not be before a fleet is made.
+    """
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        raise Absent(f"{distribution} is not installed (no module {', '.join(missing)}); see requirements-peers.txt")
     return f"{distribution} {version(distribution.partition('[')[0])}"
 
 
