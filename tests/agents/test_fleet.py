@@ -27,7 +27,7 @@ from agents.registry import parse
 from agents.train import Training, fleet
 from envs.gymnasium_env import episode_seed
 from experiment.seeding import Seeds
-from tests.runs import ROOT, assert_same_run, call, command, differences, raw, state, train, write
+from tests.runs import ROOT, assert_same_run, call, command, differences, lines, raw, state, train, write
 
 Fleet = LocalFleet | RayFleet
 
@@ -188,6 +188,20 @@ def test_nothing_is_counted_twice_asynchronously_even_when_an_actor_is_killed(ra
     assert last.version >= replaced_at - 1, "it had the weights of when it began, not those of its predecessor"
 
 
+@pytest.mark.ray
+def test_an_asynchronous_run_learns_from_every_step_once(tmp_path: Path, ray_here: None) -> None:
+    asynchronous = {"actors": 2, "kind": "ray", "mode": "asynchronous"}
+    run = raw("dqn", runtime=asynchronous, learner={"n_step": 1}, memory={"capacity": 1000, "prioritized": None})
+    assert train(run, tmp_path / "run") == 0
+    saved = state(tmp_path / "run")
+    assert saved["loop"]["steps"] == saved["memory"]["table"]["added"] == 600
+    shown = saved["memory"]["table"]["fields"]["obs"]
+    assert len(np.unique(shown, axis=0)) == 600
+    assert saved["learner"]["updates"] == (600 - 50) * 0.3
+    assert saved["loop"]["version"] == 120  # one experience of 5 steps of 1 row each at a time
+    assert any(line.get("fleet/staleness", 0) > 0 for line in lines(tmp_path / "run"))
+
+
 def test_a_sample_that_is_counted_twice_would_be_noticed() -> None:
     with running(config(learner={"n_step": 1})) as (_, collect):
         shown = observations(collect() + collect())
@@ -330,12 +344,22 @@ LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "0000000000000000000
 def test_a_signal_saves_and_leaves_no_process_behind(
     tmp_path: Path, number: signal.Signals, group: bool, code: int
 ) -> None:
-    """SIGINT goes to the whole process group, as Ctrl-C in a terminal does. Meanwhile Ray listens on loopback only."""
+    """SIGINT goes to the whole process group, as Ctrl-C in a terminal does. Meanwhile Ray listens on loopback only.
+
+    An address in the environment is not joined: the config names none.
+    """
     endless = raw("ppo", steps=10_000_000, checkpoint={"every": 0}, compile="off")
     file, run = write(tmp_path / "run.yaml", endless), tmp_path / "run"
     request = command(file, "--run-dir", run, "runtime.kind=ray", "runtime.actors=1")
+    surroundings = os.environ | {"RAY_ADDRESS": f"127.0.0.1:{free_port()}"}
     with subprocess.Popen(
-        request, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        request,
+        cwd=ROOT,
+        env=surroundings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as process:
         until = time.monotonic() + 60
         while not (run / "metrics.jsonl").exists():
@@ -380,6 +404,10 @@ def test_a_run_joins_a_cluster_and_leaves_it_running(tmp_path: Path, monkeypatch
                 assert process.poll() is None
         finally:
             process.terminate()
+            process.wait(30)
+            pointer = Path("/tmp/ray/ray_current_cluster")  # which Ray leaves behind, so that it is found no more
+            if pointer.exists() and pointer.read_text() == address:
+                pointer.unlink()
     assert train(raw("ppo"), tmp_path / "local") == 0
     for name in ("one", "two"):
         assert_same_run(tmp_path / "local", tmp_path / name)
