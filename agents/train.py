@@ -14,7 +14,7 @@ from agents.api import Experience, Fleet, Policy, State
 from agents.arena.paired import evaluate
 from agents.config import Experiment
 from agents.fleet.local import LocalFleet
-from agents.fleet.ray_fleet import RayFleet, connect
+from agents.fleet.ray_fleet import RayFleet, connect, require
 from agents.fleet.restarts import FleetError
 from agents.registry import algorithm
 from agents.rollout import make_env
@@ -55,6 +55,8 @@ class Training:
         self.seeds = Seeds(config.seed)
         torch.set_num_threads(config.runtime.threads)
         self.module = algorithm(config.algorithm).load()
+        if config.runtime.kind == "ray":
+            require(config.runtime)
         if config.runtime.address is not None:
             connect(config.runtime)
         self.arena = make_env(config.env.whole_games(), min(config.evaluation.episodes, 8))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import signal
@@ -197,6 +198,14 @@ class RayFleet:
             self.ray.shutdown()
 
 
+def require(runtime: Runtime) -> None:
+    """Raise ValueError where a package is missing that these settings need."""
+    if importlib.util.find_spec("ray") is None:
+        raise ValueError("runtime.kind is ray, which is not installed: pip install 'sparring[ray]'")
+    if runtime.dashboard and importlib.util.find_spec("aiohttp_cors") is None:
+        raise ValueError("runtime.dashboard is on, but its packages are not installed: pip install 'ray[default]'")
+
+
 def connect(runtime: Runtime) -> bool:
     """Start Ray on loopback, or join the cluster at `runtime.address`. False, and nothing done, where Ray runs already.
 
@@ -217,7 +226,7 @@ def connect(runtime: Runtime) -> bool:
     with keeping_signals():
         if address is None:
             ray.init(
-                "local",  # not the one that RAY_ADDRESS, or what a cluster has left behind here, points to
+                address="local",  # not the one that RAY_ADDRESS, or what a cluster has left behind here, points to
                 _node_ip_address="127.0.0.1",
                 include_dashboard=runtime.dashboard,
                 dashboard_host="127.0.0.1",

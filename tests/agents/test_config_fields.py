@@ -131,8 +131,9 @@ def test_every_field_of_atari_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
-def test_every_field_of_the_runtime_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ray = pytest.importorskip("ray")
+def test_every_field_of_the_runtime_is_read(ray_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
     started: dict[str, Any] = {}
 
     class Elsewhere(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import socket
@@ -295,6 +296,18 @@ def test_a_config_cannot_choose_a_runtime_environment(tmp_path: Path, capsys: py
     assert "unknown key runtime.runtime_env" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("missing", "setting"), [("ray", "runtime.kind=ray"), ("aiohttp_cors", "runtime.dashboard=true")]
+)
+def test_a_missing_package_is_a_wrong_request(
+    missing: str, setting: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == missing else True)
+    assert train(raw("ppo"), tmp_path / "run", "runtime.kind=ray", setting) == 2
+    assert "pip install" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.ray
 def test_ray_leaves_the_signals_to_us(ray_here: None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -351,7 +364,8 @@ def test_a_signal_saves_and_leaves_no_process_behind(
     endless = raw("ppo", steps=10_000_000, checkpoint={"every": 0}, compile="off")
     file, run = write(tmp_path / "run.yaml", endless), tmp_path / "run"
     request = command(file, "--run-dir", run, "runtime.kind=ray", "runtime.actors=1")
-    surroundings = os.environ | {"RAY_ADDRESS": f"127.0.0.1:{free_port()}"}
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    surroundings |= {"RAY_ADDRESS": f"127.0.0.1:{free_port()}"}
     with subprocess.Popen(
         request,
         cwd=ROOT,
