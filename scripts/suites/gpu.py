@@ -84,7 +84,6 @@ def loss_of(agent: Agent, obs: Tensor, action: Tensor, log_prob: Tensor, advanta
 
 @contextmanager
 def cleanrl(compiled: bool, device: str) -> Iterator[Trial]:
-    torch.manual_seed(0)
     agent = Agent().to(device)
     adam = torch.optim.Adam(agent.parameters(), lr=3e-4, eps=1e-5, fused=True)
     collected = unroll(np.random.default_rng(0))
