@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -199,17 +200,27 @@ class Training:
         return {"log": self.should_log, "evaluate": self.should_evaluate, "save": self.should_save}
 
 
-def unlike(config: Experiment, saved: Experiment) -> list[str]:
-    """What keeps a run from going on with this config after it began with `saved`, one line each."""
+def changes(config: Experiment, saved: Experiment) -> tuple[list[str], list[str]]:
+    """How the config of a run that goes on differs, one line each: what keeps it from going on, and what doesn't."""
 
-    def look_up(values: Any, key: str) -> Any:
-        for name in key.split("."):
-            values = values.get(name) if isinstance(values, dict) else None
-        return values
+    def leaves(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        if not isinstance(values, dict) or not values:
+            yield prefix, values
+            return
+        for name, value in values.items():
+            yield from leaves(value, f"{prefix}.{name}" if prefix else name)
 
-    before, now = saved.model_dump(mode="json"), config.model_dump(mode="json")
-    pairs = [(key, look_up(before, key), look_up(now, key)) for key in FIXED]
-    return [f"{key}: a run that began with {a} can't go on with {b}" for key, a, b in pairs if a != b]
+    before, now = (dict(leaves(c.model_dump(mode="json"))) for c in (saved, config))
+    forbidden, allowed = [], []
+    for key in sorted(before.keys() | now.keys()):
+        old, new = before.get(key), now.get(key)
+        if old == new:
+            continue
+        if any(key == fixed or key.startswith(f"{fixed}.") for fixed in FIXED):
+            forbidden.append(f"{key}: a run that began with {old} can't go on with {new}")
+        else:
+            allowed.append(f"{key}: {old} -> {new}")
+    return forbidden, allowed
 
 
 def fleet(config: Experiment, module: Any) -> Fleet:

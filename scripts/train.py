@@ -86,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def train(config: Experiment, asked: argparse.Namespace) -> int:
     from agents.fleet.restarts import FleetError
-    from agents.train import Training, unlike
+    from agents.train import Training, changes
     from envs.api import EnvError
     from experiment.checkpoint import CheckpointError, newest
     from experiment.run import Run, RunError, exit_code, new_directory
@@ -96,8 +96,10 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
         try:
             if asked.resume:
                 path, state, about = newest(directory / "checkpoints")
-                if problems := unlike(config, parse(about["config"])):
-                    raise ConfigError(problems)
+                forbidden, allowed = changes(config, parse(about["config"]))
+                if forbidden:
+                    raise ConfigError(forbidden)
+                print("\n".join(["resumed with changes:", *allowed]) if allowed else "resumed as it was")
                 if about["steps"] >= config.steps:
                     print(f"{path} has made all {config.steps} steps; to go on, set steps to more")
                     return 0

@@ -181,8 +181,11 @@ def test_a_finished_run_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -
     assert snapshot(run) == before
 
 
-def test_overrides_apply_to_a_resumed_run(run: Path, tmp_path: Path) -> None:
+def test_overrides_apply_to_a_resumed_run(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert resume(run, "steps=320", "logging.every=32") == 0
+    said = capsys.readouterr().out.splitlines()
+    changed = said[said.index("resumed with changes:") + 1 :][:2]
+    assert [line.partition(":")[0] for line in changed] == ["logging.every", "steps"]
     assert state(run)["loop"]["steps"] == 320
     assert yaml.safe_load((run / "config.yaml").read_text())["steps"] == 320
     assert resume(run) == 0  # its config is the one that it was resumed with: it is finished
