@@ -63,10 +63,10 @@ DDPG = {
     "network": {"hidden": [32, 32]},
     "noise": {"sigma": 0.2},
     "learner": {
-        "learning_rate": {"kind": "linear", "start": 0.005, "end": 0.0},
+        "learning_rate": {"kind": "linear", "start": 0.01, "end": 0.0},
         "policy_learning_rate": {"kind": "linear", "start": 0.002, "end": 0.0},
         "batch_size": 64,
-        "updates_per_step": 0.5,
+        "updates_per_step": 0.75,
         "discount": 0.9,
         "tau": 0.05,
     },
@@ -74,7 +74,7 @@ DDPG = {
     "random_steps": 0,
 }
 TD3 = DDPG | {
-    "learner": DDPG["learner"] | {"critics": 2, "policy_delay": 2, "smoothing": 0.02, "updates_per_step": 0.75}  # type: ignore[operator]
+    "learner": DDPG["learner"] | {"critics": 2, "policy_delay": 2, "smoothing": 0.02}  # type: ignore[operator]
 }
 DISCRETE = {"ppo": PPO, "dqn": DQN, "double": DOUBLE}
 CONTINUOUS = {"ddpg": DDPG, "td3": TD3}
@@ -229,7 +229,7 @@ def test_gain_of_the_linear_quadratic_regulator(name: str, seed: int) -> None:
     """For ever, though episodes are cut after three steps: K = 0.588 with gamma = 0.9."""
     assert riccati(1.0) == pytest.approx(0.618034, abs=1e-6) and riccati(0.99) == pytest.approx(0.615251, abs=1e-6)
     config, learner = train(CONTINUOUS[name], "LQR", seed, max_episode_steps=3)
-    assert gain(config, learner) == pytest.approx(riccati(0.9), abs=0.05)
+    assert gain(config, learner) == pytest.approx(riccati(0.9), abs=0.04)
 
 
 def test_a_regulator_that_dies_after_one_step_rests() -> None:
