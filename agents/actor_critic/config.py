@@ -50,6 +50,12 @@ class PPOLearner(Config):
     adam_epsilon: PositiveFloat = 1e-5
     """added to Adam's denominator"""
 
+    @model_validator(mode="after")
+    def _one_row_has_no_deviation(self) -> Self:
+        if self.normalize_advantage and self.batch_size == 1:
+            raise ValueError("learner.batch_size is 1, and one row has no deviation: set normalize_advantage=false")
+        return self
+
 
 class PPONetwork(Network):
     shared: bool = False
