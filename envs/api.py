@@ -1,4 +1,4 @@
-"""The interface of a world, and nothing else.
+"""The two interfaces of a world, and nothing else: VectorEnv for learners, Game for search and match play.
 
     env = make("CartPole-v1", count=8)
     step = env.reset(seed=7)
@@ -102,6 +102,70 @@ class VectorEnv(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+CHANCE, TERMINAL = -1, -4  # what Game.seat says where nobody moves; OpenSpiel's numbers
+
+Positions = NDArray[Any]  # [n, W] uint64 for native games, [n] object for OpenSpiel's: rows are positions either way
+
+
+@dataclass(frozen=True)
+class GameSpec:
+    """What search, regret minimization and match play need to know of a game before it begins."""
+
+    name: str  # OpenSpiel's string, such as "connect_four" or "leduc_poker(players=2)"
+    seats: int
+    actions: int  # A: distinct actions of all seats; chance outcomes are numbered 0 .. A - 1 too
+    obs_shape: tuple[int, ...]  # float32, as `observe` gives it
+    max_length: int  # moves of the longest game, chance not counted
+    zero_sum: bool  # returns of all seats sum to 0 in every game
+    chance: bool
+    perfect_information: bool
+
+
+class Game(Protocol):
+    """The rules of a turn-based game, for many positions at once. Positions are never changed in place.
+
+    `step` raises IllegalAction for an action that is not legal, and for any action after the end of a game.
+    """
+
+    spec: GameSpec
+
+    def initial(self, n: int) -> Positions:
+        """n copies of the position in which a game begins."""
+        ...
+
+    def step(self, positions: Positions, actions: Array) -> Positions:
+        """Play actions [n] int64, or chance outcomes at chance nodes."""
+        ...
+
+    def seat(self, positions: Positions) -> Array:
+        """Who moves: [n] int64, or CHANCE, or TERMINAL."""
+        ...
+
+    def legal(self, positions: Positions) -> Array:
+        """[n, A] bool, True = legal; chance outcomes at chance nodes; all False after the end."""
+        ...
+
+    def chance(self, positions: Positions) -> Array:
+        """[n, A] float64 probabilities of the outcomes at chance nodes; 0 elsewhere."""
+        ...
+
+    def returns(self, positions: Positions) -> Array:
+        """[n, P] float64: what each seat has earned so far; the result of the game after its end."""
+        ...
+
+    def observe(self, positions: Positions, seat: Array | None = None) -> Array:
+        """[n, *obs] float32 as seen by `seat` [n] (default: whoever moves). OpenSpiel's tensor where it has one."""
+        ...
+
+    def information_state(self, positions: Positions, seat: Array | None = None) -> list[str]:
+        """What `seat` [n] (default: whoever moves) knows, as a key: equal for positions that it can't tell apart."""
+        ...
+
+
+class IllegalAction(ValueError):
+    """An action that the rules don't allow. The message says which row, which action, and what is legal there."""
 
 
 class EnvError(RuntimeError):
