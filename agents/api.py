@@ -50,6 +50,7 @@ class Unroll(NamedTuple):
     truncated: Array  # [T, B] bool, never together with terminated
     cut_obs: Array  # [K, *obs] true final observation of each truncated step, in the order of cut_at
     cut_at: Array  # [K] int64, t * B + b
+    cut_mask: Array | None = None  # [K, A] bool, what would have been legal at cut_obs; None where mask is
 
 
 class Episodes(NamedTuple):

@@ -41,6 +41,7 @@ class Rollout:
         action: Array | None = None
         log_prob: Array | None = None
         cut_obs: list[Array] = []
+        cut_mask: list[Array] = []
         cut_at: list[int] = []
         episodes = Episodes([], [])
         for t in range(length):
@@ -68,6 +69,8 @@ class Rollout:
                     if now.truncated[b]:
                         cut_obs.append(now.final_obs[b])
                         cut_at.append(t * count + int(b))
+                        if now.final_mask is not None:
+                            cut_mask.append(now.final_mask[b])
                 self.returns[ended] = 0
                 self.lengths[ended] = 0
                 self.carry = restart(self.carry, self.policy.initial(count), ended)
@@ -76,11 +79,19 @@ class Rollout:
             mask[length] = now.mask
         self.now = now
         assert action is not None
-        finals = np.stack(cut_obs) if cut_obs else np.empty((0, *now.obs.shape[1:]), now.obs.dtype)
-        return (
-            Unroll(obs, mask, action, log_prob, reward, terminated, truncated, finals, np.array(cut_at, np.int64)),
-            episodes,
+        unroll = Unroll(
+            obs=obs,
+            mask=mask,
+            action=action,
+            log_prob=log_prob,
+            reward=reward,
+            terminated=terminated,
+            truncated=truncated,
+            cut_obs=np.stack(cut_obs) if cut_obs else np.empty((0, *obs.shape[2:]), obs.dtype),
+            cut_at=np.array(cut_at, np.int64),
+            cut_mask=None if mask is None else np.array(cut_mask, bool).reshape(-1, mask.shape[2]),
         )
+        return unroll, episodes
 
     def state_dict(self) -> State:
         return {
@@ -130,12 +141,14 @@ class NStep:
         obs = window.obs.reshape((steps + 1) * count, *window.obs.shape[2:])
         at = (last * count + np.arange(count)).reshape(rows)
         next_obs = obs[at + np.where(window.terminated.reshape(-1)[at], 0, count)]
+        next_mask = None if window.mask is None else window.mask[1:].reshape(steps * count, -1)[at]
         if len(window.cut_at):
             where = np.full(steps * count, -1)
             where[window.cut_at] = np.arange(len(window.cut_at))
             cut = where[at] >= 0
             next_obs[cut] = window.cut_obs[where[at][cut]]
-        next_mask = None if window.mask is None else window.mask[1:].reshape(steps * count, -1)[at]
+            if next_mask is not None and window.cut_mask is not None:
+                next_mask[cut] = window.cut_mask[where[at][cut]]
         return Transition(
             obs=window.obs[:starts].reshape(rows, *window.obs.shape[2:]),
             action=window.action[:starts].reshape(rows, *window.action.shape[2:]),
@@ -171,6 +184,7 @@ def concatenate(first: Unroll, second: Unroll) -> Unroll:
         truncated=join(first.truncated, second.truncated),
         cut_obs=join(first.cut_obs, second.cut_obs),
         cut_at=join(first.cut_at, second.cut_at + offset),
+        cut_mask=join(first.cut_mask, second.cut_mask),
     )
 
 
@@ -188,6 +202,7 @@ def drop(unroll: Unroll, steps: int) -> Unroll:
         truncated=unroll.truncated[steps:],
         cut_obs=unroll.cut_obs[kept],
         cut_at=unroll.cut_at[kept] - offset,
+        cut_mask=None if unroll.cut_mask is None else unroll.cut_mask[kept],
     )
 
 

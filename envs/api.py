@@ -8,7 +8,7 @@
 
 `step.terminated` says that there is no future (bootstrap with zero); `step.truncated` says that the
 episode was merely cut off (bootstrap from `step.final_obs`, the true last observation of the row).
-In a row that ended, `obs` and `mask` already belong to the next episode.
+In a row that ended, `obs` and `mask` already belong to the next episode; `final_mask` goes with `final_obs`.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ class Step(NamedTuple):
     terminated: Array  # [B] bool, no future
     truncated: Array  # [B] bool, cut off: bootstrap from final_obs
     final_obs: Array  # [B, *obs] last observation of rows that just ended, else obs
+    final_mask: Array | None = None  # [B, A] bool, what would have been legal there, else mask; None where mask is
 
 
 class VectorEnv(Protocol):

@@ -105,7 +105,7 @@ def _check_steps(spec: Spec, count: int, play: Play) -> None:
         "final_obs": ((count, *spec.obs_shape), spec.obs_dtype),
     }
     if spec.masked:
-        wanted["mask"] = ((count, entries), "bool")
+        wanted |= dict.fromkeys(("mask", "final_mask"), ((count, entries), "bool"))
     for time, step in enumerate(play.steps):
         assert spec.masked or step.mask is None, f"masks: step {time} has one, though spec.masked is False"
         for name, (shape, dtype) in wanted.items():
@@ -120,6 +120,9 @@ def _check_steps(spec: Spec, count: int, play: Play) -> None:
         assert not (step.terminated & step.truncated).any(), f"step {time} both terminated and truncated a row"
         going = f"final_obs at step {time} differs from obs in a row that has not ended"
         assert np.array_equal(step.final_obs[~ended], step.obs[~ended]), going
+        if step.mask is not None and step.final_mask is not None:
+            going = f"final_mask at step {time} differs from mask in a row that has not ended"
+            assert np.array_equal(step.final_mask[~ended], step.mask[~ended]), going
     first = play.steps[0]
     assert not (first.terminated | first.truncated).any() and not first.reward.any(), "a reset ended or paid something"
 

@@ -145,7 +145,7 @@ class GymnasiumEnv:
         for row in range(self.count):
             self._begin(row, obs, mask)
         none = np.zeros(self.count, bool)
-        self._current = Step(obs, mask, self._seat, np.zeros((self.count, 1)), none, none.copy(), obs)
+        self._current = Step(obs, mask, self._seat, np.zeros((self.count, 1)), none, none.copy(), obs, mask)
         self._check(self._current)
         return self._current
 
@@ -175,19 +175,22 @@ class GymnasiumEnv:
                 if dead:  # termination wins: there is no future to bootstrap from
                     terminated[row] = True
                     ended.append(row)
-                elif cut:
+                    continue
+                if cut:
                     truncated[row] = True
                     ended.append(row)
-                elif mask is not None:
+                if mask is not None:
                     mask[row] = mask_row(shows_mask(shown, more, encoding), self._mask_width)
         except Exception as error:
             raise self._raised(error, row) from error
         if self._time >= self._due:
             ended = self._cut_off(terminated, truncated, ended)
-        result = Step(obs, mask, self._seat, reward[:, None], terminated, truncated, obs)
+        result = Step(obs, mask, self._seat, reward[:, None], terminated, truncated, obs, mask)
         if ended:
             self._finite(result)
-            result = result._replace(final_obs=obs.copy())
+            result = result._replace(
+                final_obs=obs.copy(), final_mask=None if mask is None else mask | terminated[:, None]
+            )
             for row in ended:
                 self._next(row, obs, mask)
             self._due = math.inf if self._max_steps is None else min(self._start) + self._max_steps
@@ -213,6 +216,7 @@ class GymnasiumEnv:
             "terminated": step.terminated.copy(),
             "truncated": step.truncated.copy(),
             "final_obs": step.final_obs.copy(),
+            "final_mask": None if step.final_mask is None else step.final_mask.copy(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> Step:
@@ -245,8 +249,12 @@ class GymnasiumEnv:
                 self._warn(row, "shows another observation than when the state was saved; the run goes on from it")
         self._due = math.inf if self._max_steps is None else min(self._start) + self._max_steps
         terminated, truncated = state["terminated"].copy(), state["truncated"].copy()
-        final_obs = np.where(_column(terminated | truncated, obs), state["final_obs"], obs)
-        self._current = Step(obs, mask, self._seat, state["reward"].copy(), terminated, truncated, final_obs)
+        ended = terminated | truncated
+        final_obs = np.where(_column(ended, obs), state["final_obs"], obs)
+        final_mask = None if mask is None else np.where(ended[:, None], state["final_mask"], mask)
+        self._current = Step(
+            obs, mask, self._seat, state["reward"].copy(), terminated, truncated, final_obs, final_mask
+        )
         self._check(self._current)
         return self._current
 

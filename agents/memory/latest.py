@@ -54,9 +54,11 @@ def side_by_side(unrolls: list[Unroll]) -> Unroll:
     )
     order = np.argsort(cut_at)
 
-    def joined(parts: tuple[Array | None, ...]) -> Any:
+    def joined(parts: tuple[Array | None, ...], axis: int = 1) -> Any:
         present = [part for part in parts if part is not None]
-        return np.concatenate(present, axis=1) if present else None
+        return np.concatenate(present, axis=axis) if present else None
 
-    *fields, cut_obs, _ = zip(*unrolls, strict=True)
-    return Unroll(*[*map(joined, fields), np.concatenate(cut_obs)[order], cut_at[order]])
+    *fields, cut_obs, _, cut_mask = zip(*unrolls, strict=True)
+    masks = joined(cut_mask, axis=0)
+    cuts = [joined(cut_obs, axis=0)[order], cut_at[order], None if masks is None else masks[order]]
+    return Unroll(*map(joined, fields), *cuts)

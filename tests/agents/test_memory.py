@@ -112,7 +112,7 @@ def random_unroll(rng: np.random.Generator, length: int, count: int) -> Unroll:
     cut_at = np.flatnonzero(truncated)
     return Unroll(
         obs=rng.normal(size=(length + 1, count, 3)).astype(np.float32),
-        mask=None,
+        mask=rng.random((length + 1, count, 4)) < 0.5,
         action=rng.integers(0, 4, (length, count)),
         log_prob=rng.normal(size=(length, count)).astype(np.float32),
         reward=rng.normal(size=(length, count)).astype(np.float32),
@@ -120,6 +120,7 @@ def random_unroll(rng: np.random.Generator, length: int, count: int) -> Unroll:
         truncated=truncated,
         cut_obs=rng.normal(size=(len(cut_at), 3)).astype(np.float32),
         cut_at=cut_at,
+        cut_mask=rng.random((len(cut_at), 4)) < 0.5,
     )
 
 
@@ -127,8 +128,10 @@ def columns(unroll: Unroll, start: int, stop: int) -> Unroll:
     count, width = unroll.reward.shape[1], stop - start
     kept = (unroll.cut_at % count >= start) & (unroll.cut_at % count < stop)
     at = unroll.cut_at[kept]
-    fields: list[Any] = [field if field is None else field[:, start:stop] for field in unroll[:-2]]
-    return Unroll(*[*fields, unroll.cut_obs[kept], at // count * width + at % count - start])
+    fields: list[Any] = [field if field is None else field[:, start:stop] for field in unroll[:-3]]
+    assert unroll.cut_mask is not None
+    cuts = [unroll.cut_obs[kept], at // count * width + at % count - start, unroll.cut_mask[kept]]
+    return Unroll(*fields, *cuts)
 
 
 def test_latest_joins_actors_as_if_they_were_one() -> None:

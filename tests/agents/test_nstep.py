@@ -28,6 +28,7 @@ def history(steps: int, count: int, seed: int) -> Unroll:
         truncated=truncated,
         cut_obs=-1 - cut_at[:, None].astype(np.float32),
         cut_at=cut_at,
+        cut_mask=rng.random((len(cut_at), 3)) < 0.5,
     )
 
 
@@ -46,6 +47,7 @@ def part(unroll: Unroll, first: int, last: int) -> Unroll:
         truncated=unroll.truncated[first:last],
         cut_obs=unroll.cut_obs[inside],
         cut_at=unroll.cut_at[inside] - first * count,
+        cut_mask=None if unroll.cut_mask is None else unroll.cut_mask[inside],
     )
 
 
@@ -59,8 +61,9 @@ def walked(unroll: Unroll, n: int, t: int, b: int) -> tuple[float, float, Array,
         if unroll.terminated[i, b]:
             return reward, 0.0, unroll.obs[i + 1, b], unroll.mask[i + 1, b]
         if unroll.truncated[i, b]:
-            final = unroll.cut_obs[list(unroll.cut_at).index(i * unroll.reward.shape[1] + b)]
-            return reward, discount, final, unroll.mask[i + 1, b]
+            k = list(unroll.cut_at).index(i * unroll.reward.shape[1] + b)
+            assert unroll.cut_mask is not None
+            return reward, discount, unroll.cut_obs[k], unroll.cut_mask[k]
     return reward, discount, unroll.obs[t + n, b], unroll.mask[t + n, b]
 
 

@@ -26,7 +26,7 @@ class Scripted:
     def reset(self, seed: int) -> Step:
         self.now, self.episode, self.time = 0, np.zeros(self.count), np.zeros(self.count)
         none = np.zeros(self.count, bool)
-        return self.show(np.zeros((self.count, 1)), none, none, self.obs())
+        return self.show(np.zeros((self.count, 1)), none, none, self.obs(), self.mask())
 
     def obs(self) -> Array:
         return np.stack([np.arange(self.count), self.episode, self.time], 1).astype(np.float32)
@@ -37,8 +37,9 @@ class Scripted:
         code = 1 + (7 * np.arange(self.count) + 3 * self.episode + self.time).astype(int) % 15
         return (code[:, None] >> np.arange(4) & 1).astype(bool)
 
-    def show(self, reward: Array, terminated: Array, truncated: Array, final: Array) -> Step:
-        return Step(self.obs(), self.mask(), np.zeros(self.count, int), reward, terminated, truncated, final)
+    def show(self, reward: Array, terminated: Array, truncated: Array, final: Array, final_mask: Array | None) -> Step:
+        seat = np.zeros(self.count, int)
+        return Step(self.obs(), self.mask(), seat, reward, terminated, truncated, final, final_mask)
 
     def step(self, action: Array) -> Step:
         self.seen.append(action)
@@ -46,10 +47,10 @@ class Scripted:
         terminated, truncated = self.terminated[self.now], self.truncated[self.now]
         self.now += 1
         self.time += 1
-        final, ended = self.obs(), terminated | truncated
+        final, final_mask, ended = self.obs(), self.mask(), terminated | truncated
         self.episode[ended] += 1
         self.time[ended] = 0
-        return self.show(reward[:, None], terminated, truncated, final)
+        return self.show(reward[:, None], terminated, truncated, final, final_mask)
 
     def state_dict(self) -> dict[str, Any]:
         return {"now": self.now, "episode": self.episode.copy(), "time": self.time.copy()}
@@ -57,7 +58,7 @@ class Scripted:
     def load_state_dict(self, state: dict[str, Any]) -> Step:
         self.now, self.episode, self.time = state["now"], state["episode"].copy(), state["time"].copy()
         none = np.zeros(self.count, bool)
-        return self.show(np.zeros((self.count, 1)), none, none, self.obs())
+        return self.show(np.zeros((self.count, 1)), none, none, self.obs(), self.mask())
 
     def render(self, row: int = 0) -> Array:
         raise NotImplementedError
@@ -127,13 +128,17 @@ def test_every_step_is_where_it_belongs() -> None:
             np.testing.assert_array_equal(unroll.reward[t], expected.reward[:, 0].astype(np.float32))
             np.testing.assert_array_equal(unroll.terminated[t], expected.terminated)
             np.testing.assert_array_equal(unroll.truncated[t], expected.truncated)
-            finals += [(t * 3 + b, expected.final_obs[b]) for b in np.flatnonzero(expected.truncated)]
+            assert expected.final_mask is not None
+            cut = np.flatnonzero(expected.truncated)
+            finals += [(t * 3 + b, expected.final_obs[b], expected.final_mask[b]) for b in cut]
         np.testing.assert_array_equal(unroll.obs[length], expected.obs)
         np.testing.assert_array_equal(unroll.mask[length], expected.mask)
         np.testing.assert_array_equal(unroll.log_prob, -unroll.action.astype(np.float32))
-        assert unroll.cut_at.tolist() == [at for at, _ in finals]
-        for got, (_, final) in zip(unroll.cut_obs, finals, strict=True):
+        assert unroll.cut_at.tolist() == [at for at, _, _ in finals]
+        assert unroll.cut_mask is not None
+        for got, legal, (_, final, final_mask) in zip(unroll.cut_obs, unroll.cut_mask, finals, strict=True):
             np.testing.assert_array_equal(got, final)
+            np.testing.assert_array_equal(legal, final_mask)
     assert env.terminated.any() and env.truncated.any()
 
 
@@ -201,6 +206,7 @@ def walked(unroll: Unroll, n: int, gamma: float) -> list[Transition]:
     """The n-step transitions of every start that is complete, one by one: rows of time, then row."""
     steps, rows = unroll.reward.shape
     cut = dict(zip(unroll.cut_at.tolist(), unroll.cut_obs, strict=True))
+    cut_mask = {} if unroll.cut_mask is None else dict(zip(unroll.cut_at.tolist(), unroll.cut_mask, strict=True))
     found = []
     for t in range(steps - n + 1):
         for b in range(rows):
@@ -213,7 +219,7 @@ def walked(unroll: Unroll, n: int, gamma: float) -> list[Transition]:
                 i += 1
             dead = unroll.terminated[i, b]
             after = unroll.obs[i, b] if dead else cut.get(i * rows + b, unroll.obs[i + 1, b])
-            mask = None if unroll.mask is None else unroll.mask[i + 1, b]
+            mask = None if unroll.mask is None else cut_mask.get(i * rows + b, unroll.mask[i + 1, b])
             row = Transition(
                 unroll.obs[t, b],
                 unroll.action[t, b],

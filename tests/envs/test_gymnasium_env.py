@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from envs.api import Continuous, Discrete, EnvError, MultiDiscrete, Step
+from envs.api import Array, Continuous, Discrete, EnvError, MultiDiscrete, Step
 from envs.gymnasium_env import GymnasiumEnv, episode_seed, make
 from envs.spaces import UnsupportedEnv
 
@@ -151,8 +151,8 @@ def test_episode_seeds() -> None:
         (
             spaces.Box(-1.0, 1.0, (2, 1), np.float64),
             Continuous((-1.0, -1.0), (1.0, 1.0)),
-            [[0.5, 3.0], [0.0, -np.inf]],  # what is out of bounds is passed on
-            [[[0.5], [3.0]], [[0.0], [-np.inf]]],
+            [[0.5, 3.0], [0.0, -np.inf]],  # what is out of bounds is clipped
+            [[[0.5], [1.0]], [[0.0], [-1.0]]],
         ),
     ],
 )
@@ -511,3 +511,39 @@ def test_render() -> None:
     env.reset(0)
     with pytest.warns(UserWarning, match="render"), pytest.raises(RuntimeError, match="render=True"):
         env.render()
+
+
+class Counting(gymnasium.Env[Array, int]):
+    """After t steps action t % 3 alone is legal; cut off by `limit`, or by itself after `own` steps."""
+
+    observation_space: spaces.Space[Any] = spaces.Box(0, np.inf, (1,), np.float32)
+    action_space: spaces.Space[Any] = spaces.Discrete(3)
+
+    def __init__(self, own: int = 10**9) -> None:
+        self.own, self.time = own, 0
+
+    def shown(self) -> tuple[Array, dict[str, Any]]:
+        return np.array([self.time], np.float32), {"action_mask": np.arange(3) == self.time % 3}
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Array, dict[str, Any]]:
+        self.time = 0
+        return self.shown()
+
+    def step(self, action: int) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+        self.time += 1
+        obs, more = self.shown()
+        return obs, 0.0, False, self.time >= self.own, more
+
+
+@pytest.mark.parametrize(("own", "limit"), [(4, None), (10**9, 4)])
+def test_final_mask_belongs_to_final_obs(own: int, limit: int | None) -> None:
+    env = GymnasiumEnv([Counting(own)], "counting", limit)
+    step = env.reset(0)
+    for t in range(4):
+        step = env.step(np.array([t % 3]))
+    assert step.truncated.all() and step.mask is not None and step.final_mask is not None
+    assert (step.obs.item(), step.final_obs.item()) == (0.0, 4.0)
+    assert step.mask.tolist() == [[True, False, False]]
+    assert step.final_mask.tolist() == [[False, True, False]]
+    again = GymnasiumEnv([Counting(own)], "counting", limit).load_state_dict(env.state_dict())
+    assert again.final_mask is not None and again.final_mask.tolist() == step.final_mask.tolist()
