@@ -92,6 +92,7 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
     from experiment.run import Run, RunError, exit_code, new_directory
 
     directory, state = asked.run_dir or new_directory(asked.config), None
+    allowed: list[str] = []
     with ExitStack() as stack:
         try:
             if asked.resume:
@@ -99,7 +100,6 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
                 forbidden, allowed = changes(config, parse(about["config"]))
                 if forbidden:
                     raise ConfigError(forbidden)
-                print("\n".join(["resumed with changes:", *allowed]) if allowed else "resumed as it was")
                 if about["steps"] >= config.steps:
                     print(f"{path} has made all {config.steps} steps; to go on, set steps to more")
                     return 0
@@ -109,6 +109,8 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
             print(f"error: {error}", file=sys.stderr)
             return 2
         print(f"run directory: {directory}\nwatch it: tensorboard --logdir {directory}", flush=True)
+        if allowed:
+            print("\n".join(["resumed with changes:", *allowed]), flush=True)
         try:
             training.train(run, state)
         except FleetError as error:
