@@ -1,0 +1,148 @@
+"""Hex on up to 11 x 11 cells. Words: status, then 16 cells to a word; cell and action are row * columns + column.
+
+Seat 0 is black and connects north to south; white connects west to east. A cell is OpenSpiel's plane of it: 4 is empty,
+5 black, 6 and 7 black that is connected to the south and to the north, 8 the stone that won; 3, 2, 1 and 0 the same for
+white (east, west). A stone that reaches an edge tells its group, so that the next move need not search for the edge.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from envs.api import Array
+from envs.games.rules import (
+    HEX,
+    ONE,
+    WON,
+    ZERO,
+    Parameters,
+    Rules,
+    bit,
+    kernel,
+    lowest,
+    read,
+    start,
+    to_move,
+    two_player,
+)
+
+EMPTY = 4
+NO_STONES = 0x4444444444444444
+PLANES = (9, 3)  # the second with plain_obs_tensor: black, white, empty
+
+
+def rules(name: str, parameters: Parameters) -> Rules | None:
+    """None: too large, a single row, or with the swap rule or another way of writing, which are left to OpenSpiel."""
+    size = parameters.get("board_size", 11)
+    defaults = {"board_size": 11, "num_cols": size, "num_rows": size, "swap": False, "plain_obs_tensor": False}
+    written = {key: value for key, value in parameters.items() if key != "string_rep"}
+    _, columns, rows, swap, plain = read(name, written, defaults)
+    if min(rows, columns) < 2 or rows * columns > 121 or swap or "string_rep" in parameters:
+        return None
+    cells = rows * columns
+    spec = two_player(name, cells, (PLANES[plain], columns, rows), cells)
+    return Rules(spec, HEX, np.array([rows, columns, plain]), start(*[NO_STONES] * -(-cells // 16)))
+
+
+@kernel
+def _cell(position: Array, cell: int) -> Any:
+    return np.int64((position[1 + (cell >> 4)] >> np.uint64(4 * (cell & 15))) & np.uint64(15))
+
+
+@kernel
+def _put(position: Array, cell: int, plane: int) -> None:
+    shift = np.uint64(4 * (cell & 15))
+    word = position[1 + (cell >> 4)] & ~(np.uint64(15) << shift)
+    position[1 + (cell >> 4)] = word | np.uint64(plane) << shift
+
+
+@kernel
+def _neighbour(board: Array, cell: int, index: int) -> int:
+    """One of 6 neighbours, clockwise from the north, or -1 beyond the edge."""
+    row, column = cell // board[1], cell % board[1]
+    if index == 0 or index == 1:
+        row -= 1
+    elif index == 3 or index == 4:
+        row += 1
+    if index == 1 or index == 2:
+        column += 1
+    elif index == 4 or index == 5:
+        column -= 1
+    return row * board[1] + column if 0 <= row < board[0] and 0 <= column < board[1] else -1
+
+
+@kernel
+def _connection(board: Array, position: Array, seat: int, cell: int) -> int:
+    """What a stone would be: 0 in the open, 1 and 2 connected to the one and the other edge, 3 to both."""
+    along = cell // board[1] if seat == 0 else cell % board[1]
+    first, last = along == 0, along == (board[0] if seat == 0 else board[1]) - 1
+    for index in range(6):
+        neighbour = _neighbour(board, cell, index)
+        if neighbour >= 0:
+            plane = _cell(position, neighbour)
+            first |= plane == (7 if seat == 0 else 1)
+            last |= plane == (6 if seat == 0 else 2)
+    return 2 * first + last
+
+
+@kernel
+def play(board: Array, position: Array, action: int) -> None:
+    seat = to_move(position)
+    side = 1 if seat == 0 else -1
+    stone = EMPTY + side
+    connection = _connection(board, position, seat, action)
+    _put(position, action, stone + side * connection)
+    position[0] = WON + seat if connection == 3 else 1 - seat
+    if connection == 1 or connection == 2:
+        _tell(board, position, action, stone, stone + side * connection)
+
+
+@kernel
+def _tell(board: Array, position: Array, cell: int, stone: int, connected: int) -> None:
+    """Make `connected` all stones that hang together with `cell`. Cells that wait are two words of bits."""
+    low, high = ZERO, ZERO
+    while True:
+        for index in range(6):
+            neighbour = _neighbour(board, cell, index)
+            if neighbour >= 0 and _cell(position, neighbour) == stone:
+                _put(position, neighbour, connected)
+                if neighbour < 64:
+                    low |= bit(neighbour)
+                else:
+                    high |= bit(neighbour - 64)
+        if low != ZERO:
+            cell = lowest(low)
+            low &= low - ONE
+        elif high != ZERO:
+            cell = 64 + lowest(high)
+            high &= high - ONE
+        else:
+            return
+
+
+@kernel
+def is_legal(board: Array, position: Array, action: int) -> bool:
+    return 0 <= action < board[0] * board[1] and _cell(position, action) == EMPTY
+
+
+@kernel
+def legal_into(board: Array, position: Array, actions: Array) -> int:
+    found = 0
+    for cell in range(board[0] * board[1]):
+        if _cell(position, cell) == EMPTY:
+            actions[found] = cell
+            found += 1
+    return found
+
+
+@kernel
+def observe_into(board: Array, position: Array, seat: int, planes: Array) -> None:
+    """Nine planes of what a cell is; or black, white, empty. Whoever looks."""
+    cells = board[0] * board[1]
+    for cell in range(cells):
+        plane = _cell(position, cell)
+        if board[2]:
+            plane = 2 if plane == EMPTY else int(plane < EMPTY)
+        planes[plane * cells + cell] = 1.0

@@ -1,0 +1,58 @@
+"""Games by name: `make_game("connect_four(rows=4,columns=4)")`. Names are OpenSpiel's strings."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+
+from envs.api import Game
+from envs.games import breakthrough, connect_four, hex, othello, tic_tac_toe
+from envs.games.native import NativeGame
+from envs.games.rules import Parameters, Rules
+
+NATIVE: dict[str, Callable[[str, Parameters], Rules | None]] = {
+    "breakthrough": breakthrough.rules,
+    "connect_four": connect_four.rules,
+    "hex": hex.rules,
+    "othello": othello.rules,
+    "tic_tac_toe": tic_tac_toe.rules,
+}
+
+
+def make_game(name: str, native: bool = True) -> Game:
+    """The game of this name: native where one of that size exists, else OpenSpiel's; native=False asks for OpenSpiel's.
+
+    Raises ValueError for an unknown name (with the nearest ones), unknown or impossible parameters, a game that can't
+    be played in turns, and where OpenSpiel is needed but not installed.
+    """
+    found = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", name)
+    if found is None:
+        raise ValueError(f"{name!r} is not the name of a game, such as 'tic_tac_toe' or 'hex(board_size=5)'")
+    short = found[1]
+    if native and short in NATIVE:
+        rules = NATIVE[short](name, _parameters(name, found[2] or ""))
+        if rules is not None:
+            return NativeGame(rules)
+    from envs.games import open_spiel
+
+    known = open_spiel.names()
+    if short not in known:
+        near = difflib.get_close_matches(short, sorted({*known, *NATIVE}), 3, 0.6)
+        advice = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known)}"
+        raise ValueError(f"no game {short!r}: {advice}")
+    return open_spiel.load(name)
+
+
+def _parameters(name: str, text: str) -> Parameters:
+    """What stands between the brackets. The games that have a native version take plain values only."""
+    values: Parameters = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not key or not value:
+            raise ValueError(f"{name}: {part!r} is not of the form parameter=value")
+        if re.fullmatch(r"-?\d+", value):
+            values[key] = int(value)
+        else:
+            values[key] = value.lower() == "true" if value.lower() in ("true", "false") else value
+    return values

@@ -1,0 +1,169 @@
+"""Native games as `envs.api.Game`: one class for all, and kernels that play any of them by the number of its kind.
+
+Other compiled code (rollouts of a search) calls `play`, `legal_into` and `observe_into` of this file on single rows, by
+the convention in `envs.games.rules`. A number chooses the game because numba can't cache code that is given functions.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from envs.api import TERMINAL, Array, IllegalAction, Positions
+from envs.games import breakthrough, connect_four, hex, othello, tic_tac_toe
+from envs.games.rules import (
+    BREAKTHROUGH,
+    CONNECT_FOUR,
+    HEX,
+    OTHELLO,
+    TIC_TAC_TOE,
+    WON,
+    Rules,
+    kernel,
+)
+
+
+@kernel
+def play(kind: int, board: Array, position: Array, action: int) -> None:
+    """Play a legal action in a position that is not over, in place."""
+    if kind == TIC_TAC_TOE:
+        tic_tac_toe.play(board, position, action)
+    elif kind == CONNECT_FOUR:
+        connect_four.play(board, position, action)
+    elif kind == OTHELLO:
+        othello.play(board, position, action)
+    elif kind == HEX:
+        hex.play(board, position, action)
+    elif kind == BREAKTHROUGH:
+        breakthrough.play(board, position, action)
+
+
+@kernel
+def is_legal(kind: int, board: Array, position: Array, action: int) -> bool:
+    """Whether any integer is a legal action; none is after the end."""
+    if position[0] >= WON:
+        return False
+    if kind == TIC_TAC_TOE:
+        return tic_tac_toe.is_legal(board, position, action)
+    if kind == CONNECT_FOUR:
+        return connect_four.is_legal(board, position, action)
+    if kind == OTHELLO:
+        return othello.is_legal(board, position, action)
+    if kind == HEX:
+        return hex.is_legal(board, position, action)
+    return breakthrough.is_legal(board, position, action)
+
+
+@kernel
+def legal_into(kind: int, board: Array, position: Array, actions: Array) -> int:
+    """Write the legal actions, ascending, and return how many; none after the end. `actions` is int64 [A]."""
+    if position[0] >= WON:
+        return 0
+    if kind == TIC_TAC_TOE:
+        return tic_tac_toe.legal_into(board, position, actions)
+    if kind == CONNECT_FOUR:
+        return connect_four.legal_into(board, position, actions)
+    if kind == OTHELLO:
+        return othello.legal_into(board, position, actions)
+    if kind == HEX:
+        return hex.legal_into(board, position, actions)
+    return breakthrough.legal_into(board, position, actions)
+
+
+@kernel
+def observe_into(kind: int, board: Array, position: Array, seat: int, planes: Array) -> None:
+    """Write the ones of what `seat` sees into `planes`, flat float32 zeros."""
+    if kind == TIC_TAC_TOE:
+        tic_tac_toe.observe_into(board, position, seat, planes)
+    elif kind == CONNECT_FOUR:
+        connect_four.observe_into(board, position, seat, planes)
+    elif kind == OTHELLO:
+        othello.observe_into(board, position, seat, planes)
+    elif kind == HEX:
+        hex.observe_into(board, position, seat, planes)
+    elif kind == BREAKTHROUGH:
+        breakthrough.observe_into(board, position, seat, planes)
+
+
+@kernel
+def _step(kind: int, board: Array, positions: Array, actions: Array) -> int:
+    """Play in every row in place. Returns the first row whose action is not legal, or -1."""
+    for row in range(len(positions)):
+        if not is_legal(kind, board, positions[row], actions[row]):
+            return row
+        play(kind, board, positions[row], actions[row])
+    return -1
+
+
+@kernel
+def _legal(kind: int, board: Array, positions: Array, mask: Array) -> None:
+    actions = np.empty(mask.shape[1], np.int64)
+    for row in range(len(positions)):
+        for index in range(legal_into(kind, board, positions[row], actions)):
+            mask[row, actions[index]] = True
+
+
+@kernel
+def _observe(kind: int, board: Array, positions: Array, seats: Array, planes: Array) -> None:
+    for row in range(len(positions)):
+        observe_into(kind, board, positions[row], seats[row], planes[row])
+
+
+class NativeGame:
+    """The rules of a native game for many positions at once (`envs.api.Game`); positions are uint64 [n, W].
+
+    After the end `observe` shows what seat 0 sees, unless told another seat.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules, self.spec = rules, rules.spec
+
+    def initial(self, n: int) -> Positions:
+        return np.tile(self.rules.start, (n, 1))
+
+    def step(self, positions: Positions, actions: Array) -> Positions:
+        """Raises IllegalAction, which names the row, for an action that is not legal and after the end."""
+        chosen = np.asarray(actions)
+        if chosen.shape != (len(positions),) or chosen.dtype.kind not in "iu":
+            wanted = f"{self.spec.name} takes one integer for each of {len(positions)} positions"
+            raise ValueError(f"{wanted}, not {chosen.dtype} {list(chosen.shape)}")
+        following = positions.copy()
+        row = _step(self.rules.kind, self.rules.board, following, chosen.astype(np.int64))
+        if row >= 0:
+            raise self._illegal(positions, chosen, row)
+        return following
+
+    def seat(self, positions: Positions) -> Array:
+        return np.where(positions[:, 0] < WON, positions[:, 0].astype(np.int64), TERMINAL)
+
+    def legal(self, positions: Positions) -> Array:
+        mask = np.zeros((len(positions), self.spec.actions), bool)
+        _legal(self.rules.kind, self.rules.board, positions, mask)
+        return mask
+
+    def chance(self, positions: Positions) -> Array:
+        """Zeros: no native game has chance nodes."""
+        return np.zeros((len(positions), self.spec.actions))
+
+    def returns(self, positions: Positions) -> Array:
+        first = (positions[:, 0] == WON).astype(np.float64) - (positions[:, 0] == WON + 1)
+        return np.stack([first, -first], 1)
+
+    def observe(self, positions: Positions, seat: Array | None = None) -> Array:
+        seats = np.maximum(self.seat(positions), 0) if seat is None else np.asarray(seat, np.int64)
+        if seats.shape != (len(positions),) or ((seats < 0) | (seats > 1)).any():
+            wanted = f"one of the seats 0 and 1 for each of {len(positions)} positions"
+            raise ValueError(f"{self.spec.name}: expected {wanted}, found {seats}")
+        planes = np.zeros((len(positions), *self.spec.obs_shape), np.float32)
+        flat = planes.reshape(len(positions), int(np.prod(self.spec.obs_shape)))
+        _observe(self.rules.kind, self.rules.board, positions, seats, flat)
+        return planes
+
+    def information_state(self, positions: Positions, seat: Array | None = None) -> list[str]:
+        """The position itself: everybody sees it."""
+        return [position.tobytes().hex() for position in positions]
+
+    def _illegal(self, positions: Positions, actions: Array, row: int) -> IllegalAction:
+        if positions[row, 0] >= WON:
+            return IllegalAction(f"{self.spec.name}, row {row}: action {actions[row]} after the end of the game")
+        legal = np.flatnonzero(self.legal(positions[row : row + 1])).tolist()
+        return IllegalAction(f"{self.spec.name}, row {row}: action {actions[row]} is not legal, legal are {legal}")

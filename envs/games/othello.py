@@ -1,0 +1,135 @@
+"""Othello on a square board of 4 to 8 rows. Words: status, black, white; cell is row * size + column.
+
+The last action, size * size, is to pass: legal only where nothing else is. Nobody able to move ends the game.
+OpenSpiel has the 8x8 board alone; `othello(board_size=6)` is ours.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from envs.api import Array
+from envs.games.rules import (
+    DRAWN,
+    OTHELLO,
+    WON,
+    ZERO,
+    Bits,
+    Parameters,
+    Rules,
+    bit,
+    count,
+    kernel,
+    read,
+    set_bits,
+    start,
+    to_move,
+    two_player,
+    write_plane,
+)
+
+
+def rules(name: str, parameters: Parameters) -> Rules:
+    (size,) = read(name, parameters, {"board_size": 8})
+    if size not in (4, 6, 8):
+        raise ValueError(f"{name}: board_size is {size}, expected 4, 6 or 8")
+    cells, middle = size * size, size // 2
+    full = (1 << cells) - 1
+    first_column = sum(1 << row * size for row in range(size))
+    inner = full & ~first_column & ~(first_column << size - 1)  # no line runs through the first or the last column
+    black = 1 << (middle - 1) * size + middle | 1 << middle * size + middle - 1
+    white = 1 << (middle - 1) * size + middle - 1 | 1 << middle * size + middle
+    spec = two_player(name, cells + 1, (3, size, size), 2 * cells)
+    board = np.array([size, full, inner, full & ~first_column, full & ~(first_column << size - 1)], np.uint64)
+    return Rules(spec, OTHELLO, board.view(np.int64), start(black, white))
+
+
+@kernel
+def _shift(bits: Bits, step: int) -> Bits:
+    return bits << np.uint64(step) if step > 0 else bits >> np.uint64(-step)
+
+
+@kernel
+def _direction(board: Array, index: int) -> tuple[int, Bits, Bits]:
+    """One of 8 directions: its step, the cells that a line may run through, and those that a step may arrive at."""
+    size, full = board[0], np.uint64(board[1])
+    if index == 0:
+        return size, full, full
+    if index == 1:
+        return -size, full, full
+    inner = np.uint64(board[2])
+    if index < 5:  # to the right: never into the first column
+        return (index - 3) * size + 1, inner, np.uint64(board[3])
+    return (index - 6) * size - 1, inner, np.uint64(board[4])
+
+
+@kernel
+def _moves(board: Array, own: Bits, other: Bits) -> Bits:
+    """The empty cells from which a line of the other's stones leads to one's own."""
+    found, empty = ZERO, np.uint64(board[1]) & ~(own | other)
+    for index in range(8):
+        step, through, into = _direction(board, index)
+        crossed = other & through
+        run = _shift(own, step) & crossed
+        for _ in range(board[0] - 3):
+            run |= _shift(run, step) & crossed
+        found |= _shift(run, step) & into & empty
+    return found
+
+
+@kernel
+def _flipped(board: Array, own: Bits, other: Bits, cell: int) -> Bits:
+    """The other's stones that a stone of one's own in `cell` turns over."""
+    turned, placed = ZERO, bit(cell)
+    for index in range(8):
+        step, through, into = _direction(board, index)
+        crossed = other & through
+        run = _shift(placed, step) & crossed
+        for _ in range(board[0] - 3):
+            run |= _shift(run, step) & crossed
+        if _shift(run, step) & into & own != ZERO:
+            turned |= run
+    return turned
+
+
+@kernel
+def play(board: Array, position: Array, action: int) -> None:
+    seat = to_move(position)
+    own, other = position[1 + seat], position[2 - seat]
+    if action < board[0] * board[0]:
+        turned = _flipped(board, own, other, action)
+        own, other = own | turned | bit(action), other & ~turned
+        position[1 + seat], position[2 - seat] = own, other
+    if _moves(board, other, own) != ZERO or _moves(board, own, other) != ZERO:
+        position[0] = 1 - seat
+        return
+    more = count(own) - count(other)
+    position[0] = DRAWN if more == 0 else WON + (seat if more > 0 else 1 - seat)
+
+
+@kernel
+def is_legal(board: Array, position: Array, action: int) -> bool:
+    seat, cells = to_move(position), board[0] * board[0]
+    own, other = position[1 + seat], position[2 - seat]
+    if action == cells:
+        return _moves(board, own, other) == ZERO
+    return 0 <= action < cells and (own | other) & bit(action) == ZERO and _flipped(board, own, other, action) != ZERO
+
+
+@kernel
+def legal_into(board: Array, position: Array, actions: Array) -> int:
+    seat = to_move(position)
+    moves = _moves(board, position[1 + seat], position[2 - seat])
+    if moves == ZERO:
+        actions[0] = board[0] * board[0]
+        return 1
+    return set_bits(moves, actions)
+
+
+@kernel
+def observe_into(board: Array, position: Array, seat: int, planes: Array) -> None:
+    """Empty, one's own, the other's."""
+    cells = board[0] * board[0]
+    write_plane(np.uint64(board[1]) & ~(position[1] | position[2]), planes[:cells])
+    write_plane(position[1 + seat], planes[cells : 2 * cells])
+    write_plane(position[2 - seat], planes[2 * cells :])

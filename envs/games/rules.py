@@ -1,0 +1,121 @@
+"""What a native game is made of, and the one calling convention of its kernels.
+
+A position is a row, uint64 [W]. Word 0 is the status: 0 or 1 is the seat to move, 2 + seat says that this seat has won,
+4 is a draw. The other words belong to the game. `board` is an int64 vector of what a size of the game fixes. A game is
+a file with a function `rules(name, parameters) -> Rules` and four kernels for one position that is not over:
+
+    play(board, position, action)                play a legal action in place, the status included
+    is_legal(board, position, action) -> bool    of any integer
+    legal_into(board, position, actions) -> n    write the n legal actions in ascending order; actions is int64 [A]
+    observe_into(board, position, seat, planes)  write the ones; planes is float32, flat, and full of zeros
+
+`native` has the same four with the `kind` of a game in front, for compiled code that plays any of them. Kernels trust
+their caller: what Game promises beside them (refused actions, all-False masks after the end) is said once, in `native`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from envs.api import Array, GameSpec
+
+WON, DRAWN = 2, 4  # a status below WON is the seat to move
+TIC_TAC_TOE, CONNECT_FOUR, OTHELLO, HEX, BREAKTHROUGH = range(5)  # kinds
+ZERO, ONE = np.uint64(0), np.uint64(1)  # numba makes a float of a uint64 and a signed integer: keep to these
+_SOURCES = sorted(Path(__file__).parent.glob("*.py"))
+
+Parameters = dict[str, int | bool | str]
+Bits = Any  # a uint64 in compiled code, which has no Python type
+
+
+class Rules(NamedTuple):
+    """A game of one size: `start` [W] uint64 is the first position, `board` the constants of its kernels."""
+
+    spec: GameSpec
+    kind: int
+    board: Array
+    start: Array
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile by numba, with a cache on disk that is void when any file of this package changes.
+
+    By itself numba looks at the file of `function` only, and would go on with old kernels that were compiled into it.
+    """
+    compiled = njit(cache=True)(function)
+    cache = getattr(compiled, "_cache", None)  # absent under NUMBA_DISABLE_JIT
+    if cache is not None:
+        stamps = [(source.stat().st_mtime, source.stat().st_size) for source in _SOURCES]
+        cache._cache_file._source_stamp = (cache._cache_file._source_stamp, *stamps)
+    return compiled
+
+
+@kernel
+def count(bits: Bits) -> Any:
+    """How many bits of a uint64 are set. LLVM knows this form and makes one instruction of it."""
+    bits = bits - ((bits >> ONE) & np.uint64(0x5555555555555555))
+    bits = (bits & np.uint64(0x3333333333333333)) + ((bits >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    bits = (bits + (bits >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return np.int64((bits * np.uint64(0x0101010101010101)) >> np.uint64(56))
+
+
+@kernel
+def lowest(bits: Bits) -> Any:
+    """The index of the lowest bit of a uint64 that is not 0."""
+    return count((bits & (~bits + ONE)) - ONE)
+
+
+@kernel
+def bit(index: int) -> Bits:
+    """The uint64 with just this bit."""
+    return ONE << np.uint64(index)
+
+
+@kernel
+def to_move(position: Array) -> Any:
+    """The seat to move in a position that is not over."""
+    return np.int64(position[0])
+
+
+@kernel
+def set_bits(bits: Bits, actions: Array) -> int:
+    """Write the indices of the bits that are set, lowest first; return how many."""
+    found = 0
+    while bits != ZERO:
+        actions[found] = lowest(bits)
+        bits &= bits - ONE
+        found += 1
+    return found
+
+
+@kernel
+def write_plane(bits: Bits, plane: Array) -> None:
+    """Write a one where a bit is set."""
+    while bits != ZERO:
+        plane[lowest(bits)] = 1.0
+        bits &= bits - ONE
+
+
+def two_player(name: str, actions: int, obs_shape: tuple[int, ...], max_length: int) -> GameSpec:
+    """The spec that all native games share: two seats, all seen, no luck, what one wins the other loses."""
+    return GameSpec(name, 2, actions, obs_shape, max_length, zero_sum=True, chance=False, perfect_information=True)
+
+
+def start(*words: int) -> Array:
+    """A first position in which seat 0 is to move."""
+    return np.array([0, *words], np.uint64)
+
+
+def read(name: str, given: Parameters, defaults: Mapping[str, int | bool | str]) -> list[int]:
+    """The parameters of a game in the order of `defaults`. Raises ValueError for an unknown one or another type."""
+    for key, value in given.items():
+        if key not in defaults:
+            raise ValueError(f"{name}: unknown parameter {key!r}, known are {', '.join(defaults) or 'none'}")
+        if type(value) is not type(defaults[key]):
+            raise ValueError(f"{name}: {key} is {value!r}, expected {type(defaults[key]).__name__}")
+    return [int(given.get(key, default)) for key, default in defaults.items()]

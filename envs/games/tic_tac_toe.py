@@ -1,0 +1,62 @@
+"""Tic-tac-toe. Words: status, crosses, noughts; cell and action are row * 3 + column."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from envs.api import Array
+from envs.games.rules import (
+    DRAWN,
+    TIC_TAC_TOE,
+    WON,
+    ZERO,
+    Parameters,
+    Rules,
+    bit,
+    kernel,
+    read,
+    set_bits,
+    start,
+    to_move,
+    two_player,
+    write_plane,
+)
+
+FULL = np.uint64(0o777)
+LINES = np.array([0o700, 0o070, 0o007, 0o444, 0o222, 0o111, 0o421, 0o124], np.uint64)
+
+
+def rules(name: str, parameters: Parameters) -> Rules:
+    read(name, parameters, {})
+    return Rules(two_player(name, 9, (3, 3, 3), 9), TIC_TAC_TOE, np.zeros(0, np.int64), start(0, 0))
+
+
+@kernel
+def play(board: Array, position: Array, action: int) -> None:
+    seat = to_move(position)
+    stones = position[1 + seat] | bit(action)
+    position[1 + seat] = stones
+    position[0] = 1 - seat
+    if position[1] | position[2] == FULL:
+        position[0] = DRAWN
+    for line in LINES:
+        if stones & line == line:
+            position[0] = WON + seat
+
+
+@kernel
+def is_legal(board: Array, position: Array, action: int) -> bool:
+    return 0 <= action < 9 and (position[1] | position[2]) & bit(action) == ZERO
+
+
+@kernel
+def legal_into(board: Array, position: Array, actions: Array) -> int:
+    return set_bits(FULL & ~(position[1] | position[2]), actions)
+
+
+@kernel
+def observe_into(board: Array, position: Array, seat: int, planes: Array) -> None:
+    """Empty, noughts, crosses, whoever looks."""
+    write_plane(FULL & ~(position[1] | position[2]), planes[0:9])
+    write_plane(position[2], planes[9:18])
+    write_plane(position[1], planes[18:27])

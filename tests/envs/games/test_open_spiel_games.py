@@ -1,0 +1,98 @@
+"""OpenSpiel's games behind our interface."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from envs.api import CHANCE, TERMINAL, IllegalAction
+from envs.games.check import check_game
+from envs.games.make import make_game
+
+pytest.importorskip("pyspiel")
+
+GAMES = [
+    "2048",
+    "amazons",
+    "backgammon",
+    "bargaining",
+    "battleship",
+    "blotto",
+    "catch",
+    "checkers",
+    "chess",
+    "clobber",
+    "coin_game",
+    "crazy_eights",
+    "dark_hex(board_size=3)",
+    "dots_and_boxes",
+    "first_sealed_auction",
+    "go(board_size=5)",
+    "goofspiel(players=3,num_cards=4)",
+    "hearts",
+    "kuhn_poker",
+    "kuhn_poker(players=3)",
+    "leduc_poker",
+    "liars_dice",
+    "mancala",
+    "matrix_rps",
+    "nim",
+    "oshi_zumo",
+    "oware",
+    "pentago",
+    "phantom_ttt",
+    "pig",
+    "tiny_hanabi",
+    "ultimate_tic_tac_toe",
+]
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_adapted_games_keep_to_the_interface(name: str) -> None:
+    check_game(make_game(name, native=False), games=2, seed=0)
+
+
+@pytest.mark.parametrize("name", ["tic_tac_toe", "connect_four(rows=4,columns=4)", "hex(board_size=3)"])
+def test_what_a_native_game_replaces_keeps_to_it_too(name: str) -> None:
+    check_game(make_game(name, native=False), games=5, seed=0)
+
+
+def test_kuhn_poker_by_hand() -> None:
+    game = make_game("kuhn_poker")
+    assert (game.spec.seats, game.spec.chance, game.spec.perfect_information) == (2, True, False)
+    dealt = game.initial(2)
+    assert game.seat(dealt).tolist() == [CHANCE, CHANCE]
+    assert game.chance(dealt).tolist() == [[1 / 3] * 3] * 2
+    dealt = game.step(dealt, np.array([0, 0]))
+    assert game.chance(dealt).tolist() == [[0, 0.5, 0.5]] * 2
+    dealt = game.step(dealt, np.array([1, 2]))  # jack against queen, jack against king: the same to seat 0
+    assert len(set(game.information_state(dealt))) == 1
+    assert len(set(game.information_state(dealt, np.array([1, 1])))) == 2
+    over = game.step(game.step(dealt, np.array([1, 1])), np.array([0, 1]))  # a bet; folded, and called
+    assert game.seat(over).tolist() == [TERMINAL, TERMINAL]
+    assert game.returns(over).tolist() == [[1, -1], [-2, 2]]
+    with pytest.raises(IllegalAction, match="kuhn_poker, row 1: action 0 after the end of the game"):
+        game.step(np.concatenate([dealt[:1], over[1:]]), np.array([0, 0]))
+
+
+def test_simultaneous_moves_are_made_in_turns_and_unseen() -> None:
+    game = make_game("matrix_rps")
+    start = game.initial(2)
+    assert game.seat(start).tolist() == [0, 0]
+    second = game.step(start, np.array([0, 1]))
+    assert game.seat(second).tolist() == [1, 1]
+    assert len(set(game.information_state(second))) == 1  # seat 1 has not seen rock or paper
+    assert game.returns(game.step(second, np.array([1, 1]))).tolist() == [[-1, 1], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("kuhn_poker(cards=3)", "OpenSpiel can't load kuhn_poker.*Unknown parameter 'cards'"),
+        ("mfg_crowd_modelling", "is a mean field game"),
+        ("negotiation", "draws its luck out of sight"),
+    ],
+)
+def test_games_that_cannot_be_played_in_turns_are_refused(name: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        make_game(name)
