@@ -11,9 +11,9 @@ import numpy as np
 from envs.api import Array
 from envs.games.rules import (
     BREAKTHROUGH,
-    ONE,
     WON,
     ZERO,
+    Bits,
     Parameters,
     Rules,
     bit,
@@ -35,38 +35,41 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
         return None
     camp = columns * (2 if rows >= 6 else 1)
     black = (1 << camp) - 1
+    full, first_column = (1 << cells) - 1, sum(1 << row * columns for row in range(rows))
     spec = two_player(name, cells * 12, (3, rows, columns), (4 * rows - 6) * columns + 1)
-    return Rules(spec, BREAKTHROUGH, np.array([rows, columns]), start(black, black << cells - camp))
+    board = np.array([rows, columns, full & ~first_column, full & ~(first_column << columns - 1)], np.uint64)
+    return Rules(spec, BREAKTHROUGH, board.view(np.int64), start(black, black << cells - camp))
 
 
 @kernel
-def _target(board: Array, cell: int, direction: int) -> int:
-    """The cell that a move arrives at, or -1 where there is none."""
-    row = cell // board[1] + (1 if direction < 3 else -1)
-    column = cell % board[1] + direction % 3 - 1
-    return row * board[1] + column if 0 <= row < board[0] and 0 <= column < board[1] else -1
+def _step(board: Array, direction: int) -> int:
+    """How much a direction adds to a cell."""
+    return (board[1] if direction < 3 else -board[1]) + direction % 3 - 1
 
 
 @kernel
-def _move(board: Array, position: Array, cell: int, direction: int) -> int:
-    """The action of going there from an own stone: -1 where the rules forbid it."""
-    target = _target(board, cell, direction)
-    if target < 0 or position[1 + to_move(position)] & bit(target) != ZERO:
-        return -1
-    taken = position[2 - to_move(position)] & bit(target) != ZERO
-    if taken and direction % 3 == 1:
-        return -1
-    return (cell * 6 + direction) * 2 + taken
+def _leading_to(cells: Bits, step: int) -> Bits:
+    """The cells from which a step arrives at one of `cells`; none of a seat's stones has reached its last row yet."""
+    return cells >> np.uint64(step) if step > 0 else cells << np.uint64(-step)
+
+
+@kernel
+def _movable(board: Array, own: Bits, other: Bits, direction: int) -> Bits:
+    """One's own stones that may go there: onto an empty cell or, slanted, also onto one of the other's."""
+    if direction % 3 == 1:
+        return own & _leading_to(~(own | other), _step(board, direction))
+    inside = np.uint64(board[2] if direction % 3 == 0 else board[3])  # not beyond the first or last column
+    return own & inside & _leading_to(~own, _step(board, direction))
 
 
 @kernel
 def play(board: Array, position: Array, action: int) -> None:
     seat = to_move(position)
     cell = action // 12
-    target = _target(board, cell, action // 2 % 6)
+    target = cell + _step(board, action // 2 % 6)
     position[1 + seat] ^= bit(cell) | bit(target)
     position[2 - seat] &= ~bit(target)
-    home = target // board[1] == (board[0] - 1 if seat == 0 else 0)
+    home = target >= (board[0] - 1) * board[1] if seat == 0 else target < board[1]
     position[0] = WON + seat if home or position[2 - seat] == ZERO else 1 - seat
 
 
@@ -74,23 +77,37 @@ def play(board: Array, position: Array, action: int) -> None:
 def is_legal(board: Array, position: Array, action: int) -> bool:
     if not 0 <= action < board[0] * board[1] * 12:
         return False
-    seat, cell, direction = to_move(position), action // 12, action // 2 % 6
-    own = position[1 + seat] & bit(cell) != ZERO and direction // 3 == seat
-    return own and _move(board, position, cell, direction) == action
+    seat, direction, leaves = to_move(position), action // 2 % 6, bit(action // 12)
+    own, other = position[1 + seat], position[2 - seat]
+    if direction // 3 != seat or _movable(board, own, other, direction) & leaves == ZERO:
+        return False
+    return (_leading_to(other, _step(board, direction)) & leaves != ZERO) == (action % 2 == 1)
 
 
 @kernel
 def legal_into(board: Array, position: Array, actions: Array) -> int:
     seat, found = to_move(position), 0
-    stones = position[1 + seat]
+    own, other, first = position[1 + seat], position[2 - seat], 3 * seat
+    back = _movable(board, own, other, first)
+    ahead = _movable(board, own, other, first + 1)
+    on = _movable(board, own, other, first + 2)
+    takes_back = _leading_to(other, _step(board, first))
+    takes_on = _leading_to(other, _step(board, first + 2))
+    stones = back | ahead | on
     while stones != ZERO:
         cell = lowest(stones)
-        stones &= stones - ONE
-        for direction in range(3 * seat, 3 * seat + 3):
-            action = _move(board, position, cell, direction)
-            if action >= 0:
-                actions[found] = action
-                found += 1
+        here = bit(cell)
+        stones ^= here
+        action = (cell * 6 + first) * 2
+        if back & here != ZERO:
+            actions[found] = action + (takes_back & here != ZERO)
+            found += 1
+        if ahead & here != ZERO:
+            actions[found] = action + 2
+            found += 1
+        if on & here != ZERO:
+            actions[found] = action + 4 + (takes_on & here != ZERO)
+            found += 1
     return found
 
 

@@ -1,4 +1,6 @@
-"""Hex on up to 11 x 11 cells. Words: status, then 16 cells to a word; cell and action are row * columns + column.
+"""Hex on up to 11 x 11 cells. Words: status, two of bits for the empty cells, then 16 cells to a word.
+
+Cell and action are row * columns + column.
 
 Seat 0 is black and connects north to south; white connects west to east. A cell is OpenSpiel's plane of it: 4 is empty,
 5 black, 6 and 7 black that is connected to the south and to the north, 8 the stone that won; 3, 2, 1 and 0 the same for
@@ -23,12 +25,15 @@ from envs.games.rules import (
     kernel,
     lowest,
     read,
+    set_bits,
     start,
     to_move,
     two_player,
 )
 
 EMPTY = 4
+CELLS = 3  # the first word of cells
+FIRST = 3  # where the neighbours of cell 0 are on the board, 6 for each cell
 NO_STONES = 0x4444444444444444
 PLANES = (9, 3)  # the second with plain_obs_tensor: black, white, empty
 
@@ -42,35 +47,30 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
     if min(rows, columns) < 2 or rows * columns > 121 or swap or "string_rep" in parameters:
         return None
     cells = rows * columns
+    empty = (1 << cells) - 1
+    words = [empty & (1 << 64) - 1, empty >> 64, *[NO_STONES] * -(-cells // 16)]
+    board = [rows, columns, plain, *(near for cell in range(cells) for near in _neighbours(rows, columns, cell))]
     spec = two_player(name, cells, (PLANES[plain], columns, rows), cells)
-    return Rules(spec, HEX, np.array([rows, columns, plain]), start(*[NO_STONES] * -(-cells // 16)))
+    return Rules(spec, HEX, np.array(board), start(*words))
+
+
+def _neighbours(rows: int, columns: int, cell: int) -> list[int]:
+    """Six cells, clockwise from the north; -1 beyond the edge."""
+    steps = [(-1, 0), (-1, 1), (0, 1), (1, 0), (1, -1), (0, -1)]
+    near = [(cell // columns + down, cell % columns + right) for down, right in steps]
+    return [row * columns + column if 0 <= row < rows and 0 <= column < columns else -1 for row, column in near]
 
 
 @kernel
 def _cell(position: Array, cell: int) -> Any:
-    return np.int64((position[1 + (cell >> 4)] >> np.uint64(4 * (cell & 15))) & np.uint64(15))
+    return np.int64((position[CELLS + (cell >> 4)] >> np.uint64(4 * (cell & 15))) & np.uint64(15))
 
 
 @kernel
 def _put(position: Array, cell: int, plane: int) -> None:
     shift = np.uint64(4 * (cell & 15))
-    word = position[1 + (cell >> 4)] & ~(np.uint64(15) << shift)
-    position[1 + (cell >> 4)] = word | np.uint64(plane) << shift
-
-
-@kernel
-def _neighbour(board: Array, cell: int, index: int) -> int:
-    """One of 6 neighbours, clockwise from the north, or -1 beyond the edge."""
-    row, column = cell // board[1], cell % board[1]
-    if index == 0 or index == 1:
-        row -= 1
-    elif index == 3 or index == 4:
-        row += 1
-    if index == 1 or index == 2:
-        column += 1
-    elif index == 4 or index == 5:
-        column -= 1
-    return row * board[1] + column if 0 <= row < board[0] and 0 <= column < board[1] else -1
+    word = position[CELLS + (cell >> 4)] & ~(np.uint64(15) << shift)
+    position[CELLS + (cell >> 4)] = word | np.uint64(plane) << shift
 
 
 @kernel
@@ -79,7 +79,7 @@ def _connection(board: Array, position: Array, seat: int, cell: int) -> int:
     along = cell // board[1] if seat == 0 else cell % board[1]
     first, last = along == 0, along == (board[0] if seat == 0 else board[1]) - 1
     for index in range(6):
-        neighbour = _neighbour(board, cell, index)
+        neighbour = board[FIRST + 6 * cell + index]
         if neighbour >= 0:
             plane = _cell(position, neighbour)
             first |= plane == (7 if seat == 0 else 1)
@@ -94,6 +94,7 @@ def play(board: Array, position: Array, action: int) -> None:
     stone = EMPTY + side
     connection = _connection(board, position, seat, action)
     _put(position, action, stone + side * connection)
+    position[1 + (action >> 6)] ^= bit(action & 63)
     position[0] = WON + seat if connection == 3 else 1 - seat
     if connection == 1 or connection == 2:
         _tell(board, position, action, stone, stone + side * connection)
@@ -105,7 +106,7 @@ def _tell(board: Array, position: Array, cell: int, stone: int, connected: int) 
     low, high = ZERO, ZERO
     while True:
         for index in range(6):
-            neighbour = _neighbour(board, cell, index)
+            neighbour = board[FIRST + 6 * cell + index]
             if neighbour >= 0 and _cell(position, neighbour) == stone:
                 _put(position, neighbour, connected)
                 if neighbour < 64:
@@ -124,17 +125,15 @@ def _tell(board: Array, position: Array, cell: int, stone: int, connected: int) 
 
 @kernel
 def is_legal(board: Array, position: Array, action: int) -> bool:
-    return 0 <= action < board[0] * board[1] and _cell(position, action) == EMPTY
+    return 0 <= action < board[0] * board[1] and position[1 + (action >> 6)] & bit(action & 63) != ZERO
 
 
 @kernel
 def legal_into(board: Array, position: Array, actions: Array) -> int:
-    found = 0
-    for cell in range(board[0] * board[1]):
-        if _cell(position, cell) == EMPTY:
-            actions[found] = cell
-            found += 1
-    return found
+    found = set_bits(position[1], actions)
+    more = set_bits(position[2], actions[found:])
+    actions[found : found + more] += 64
+    return found + more
 
 
 @kernel
