@@ -1,0 +1,1 @@
+"""Finite worlds as plain arrays."""
