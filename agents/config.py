@@ -13,6 +13,7 @@ Natural = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
+Activation = Literal["tanh", "relu", "silu", "elu"]
 
 
 class Atari(Config):
@@ -95,7 +96,7 @@ class Network(Config):
     """what turns observations into features: mlp for vectors, nature_cnn for stacked pictures"""
     hidden: tuple[Positive, ...] = (64, 64)
     """widths of the hidden layers (mlp), or of the layers behind the convolutions (nature_cnn)"""
-    activation: Literal["tanh", "relu", "silu", "elu"] = "tanh"
+    activation: Activation = "tanh"
     """nonlinearity between layers"""
 
     @field_validator("hidden", mode="before")

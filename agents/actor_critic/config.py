@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from agents.config import (
+    Activation,
     Collection,
     Experiment,
     Fraction,
@@ -128,12 +129,19 @@ class DDPGLearner(Config):
     """bound on that noise"""
 
 
+class DDPGNetwork(Network):
+    hidden: tuple[Positive, ...] = (400, 300)
+    """widths of the hidden layers"""
+    activation: Activation = "relu"
+    """nonlinearity between layers"""
+
+
 class DDPG(Experiment):
     algorithm: Literal["ddpg"] = "ddpg"
     """deep deterministic policy gradient; TD3 with learner.critics=2, policy_delay=2 and smoothing=0.2"""
     rollout: Collection = Collection(steps=1)
     """how much is collected between updates"""
-    network: Network = Network(hidden=(400, 300), activation="relu")
+    network: DDPGNetwork = DDPGNetwork()
     """policy and critic networks, of the same shape"""
     noise: Noise = Noise()
     """exploration"""

@@ -6,7 +6,18 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from agents.config import Collection, Experiment, Fraction, Natural, Network, Normalize, Positive, PositiveFloat, Replay
+from agents.config import (
+    Activation,
+    Collection,
+    Experiment,
+    Fraction,
+    Natural,
+    Network,
+    Normalize,
+    Positive,
+    PositiveFloat,
+    Replay,
+)
 from agents.schedules import Schedule
 from experiment.config import Config
 
@@ -30,6 +41,8 @@ class DQNReplay(Replay):
 
 
 class DQNNetwork(Network):
+    activation: Activation = "relu"
+    """nonlinearity between layers"""
     dueling: bool = False
     """estimate state value and advantages separately (Wang et al. 2016)"""
 
@@ -72,7 +85,7 @@ class DQN(Experiment):
     """deep Q-network"""
     rollout: Collection = Collection(steps=4)
     """how much is collected between updates"""
-    network: DQNNetwork = DQNNetwork(activation="relu")
+    network: DQNNetwork = DQNNetwork()
     """action-value network"""
     epsilon: Fraction | Schedule = Field(default=Schedule(kind="linear", start=1.0, end=0.05, until=0.1))
     """probability of a random action; a number or a schedule"""

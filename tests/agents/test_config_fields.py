@@ -19,7 +19,7 @@ from agents.fleet.restarts import Restarts
 from agents.registry import ALGORITHMS, algorithm, parse
 from agents.train import Training
 from envs import atari
-from experiment.config import Config, describe, dump
+from experiment.config import Config, check, describe, dump
 from experiment.run import Run
 from tests.runs import ROOT, raw
 
@@ -197,3 +197,24 @@ def test_every_config_trains(path: Path, tmp_path: Path, capsys: pytest.CaptureF
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert main([str(path), *smoke, "--run-dir", str(tmp_path / "run"), "--quiet"]) == 0
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_section_that_is_given_in_part_keeps_the_defaults_of_its_algorithm(name: str) -> None:
+    for key, field in ALGORITHMS[name].config.model_fields.items():
+        default = field.default
+        if isinstance(default, Config) and not any(part.is_required() for part in type(default).model_fields.values()):
+            assert type(default)() == default, key
+
+
+def test_a_default_that_lives_in_an_instance_is_lost() -> None:
+    """The broken variant: whoever gives one key of such a section silently gets other defaults for the rest."""
+
+    class Section(Config):
+        a: int = 1
+        b: int = 2
+
+    class Model(Config):
+        section: Section = Section(b=3)
+
+    assert check(Model, {"section": {"a": 5}}).section.b == 2
