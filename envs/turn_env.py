@@ -81,12 +81,13 @@ class TurnEnv:
         return self._current
 
     def state_dict(self) -> dict[str, Any]:
-        """The seed, each row's episode number and actions since it began (rows one after another), the Step's rest."""
+        """The seed, each row's episode number and actions since it began (rows one after another), the last Step."""
         if self._current is None:
             return {"started": False}
         step = self._current
         return {
             "started": True,
+            "game": self.spec.name,
             "seed": self._seed,
             "episodes": np.array(self._episode, np.int64),
             "lengths": np.array([len(played) for played in self._played], np.int64),
@@ -103,9 +104,8 @@ class TurnEnv:
         """
         if not state["started"]:
             raise ValueError("this is the state of an environment that was never reset: call reset(seed) instead")
-        shape = (self.count, *self.spec.obs_shape)
-        if state["final_obs"].shape != shape:
-            found = f"the state is of observations {state['final_obs'].shape}, this environment has {shape}"
+        if (state["game"], len(state["lengths"])) != (self.spec.name, self.count):
+            found = f"the state is of {len(state['lengths'])} x {state['game']}, not {self.count} x {self.spec.name}"
             raise ValueError(f"{found}: load it with the same game and env.count as it was saved with")
         self._seed, self._episode = int(state["seed"]), [int(episode) for episode in state["episodes"]]
         self._luck = [self._stream(row) for row in range(self.count)]

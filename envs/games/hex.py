@@ -1,10 +1,9 @@
 """Hex on up to 11 x 11 cells. Words: status, two of bits for the empty cells, then 16 cells to a word.
 
-Cell and action are row * columns + column.
-
-Seat 0 is black and connects north to south; white connects west to east. A cell is OpenSpiel's plane of it: 4 is empty,
-5 black, 6 and 7 black that is connected to the south and to the north, 8 the stone that won; 3, 2, 1 and 0 the same for
-white (east, west). A stone that reaches an edge tells its group, so that the next move need not search for the edge.
+Cell and action are row * columns + column. Seat 0 is black and connects north to south; white connects west to east. A
+cell is OpenSpiel's plane of it: 4 is empty, 5 black, 6 and 7 black that is connected to the south and to the north, 8
+the stone that won; 3, 2, 1 and 0 the same for white (east, west). A stone that reaches an edge tells its group, so that
+the next move need not search for the edge.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@ def make_game(name: str, native: bool = True) -> Game:
     Raises ValueError for an unknown name (with the nearest ones), unknown or impossible parameters, a game that can't
     be played in turns, and where OpenSpiel is needed but not installed.
     """
-    found = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", name)
+    name = name.strip()
+    found = re.fullmatch(r"(\w+)(?:\((.*)\))?", name)
     if found is None:
         raise ValueError(f"{name!r} is not the name of a game, such as 'tic_tac_toe' or 'hex(board_size=5)'")
     short = found[1]

@@ -137,7 +137,7 @@ class NativeGame:
 
     def legal(self, positions: Positions) -> Array:
         mask = np.zeros((len(positions), self.spec.actions), bool)
-        _legal(self.rules.kind, self.rules.board, positions, mask)
+        _legal(self.rules.kind, self.rules.board, np.ascontiguousarray(positions), mask)
         return mask
 
     def chance(self, positions: Positions) -> Array:
@@ -155,7 +155,7 @@ class NativeGame:
             raise ValueError(f"{self.spec.name}: expected {wanted}, found {seats}")
         planes = np.zeros((len(positions), *self.spec.obs_shape), np.float32)
         flat = planes.reshape(len(positions), int(np.prod(self.spec.obs_shape)))
-        _observe(self.rules.kind, self.rules.board, positions, seats, flat)
+        _observe(self.rules.kind, self.rules.board, np.ascontiguousarray(positions), np.ascontiguousarray(seats), flat)
         return planes
 
     def information_state(self, positions: Positions, seat: Array | None = None) -> list[str]:

@@ -12,8 +12,9 @@ needs_open_spiel = pytest.mark.skipif(importlib.util.find_spec("pyspiel") is Non
 
 
 def test_parameters_reach_the_native_game() -> None:
-    game = make_game(" connect_four( rows=5, columns=4 ) ")
+    game = make_game(" connect_four(rows=5,columns=4) ")
     assert isinstance(game, NativeGame)
+    assert game.spec.name == "connect_four(rows=5,columns=4)"
     assert game.spec.obs_shape == (3, 5, 4)
     assert game.spec.max_length == 20
     assert make_game("hex(num_rows=3)").spec.obs_shape == (9, 11, 3)

@@ -12,7 +12,7 @@ from envs.api import TERMINAL, Array, IllegalAction, Positions
 from envs.games import rules
 from envs.games.check import check_game
 from envs.games.make import make_game
-from envs.games.native import NativeGame
+from envs.games.native import NativeGame, legal_into, play
 
 needs_open_spiel = pytest.mark.skipif(importlib.util.find_spec("pyspiel") is None, reason="OpenSpiel is not installed")
 NAMES = ["tic_tac_toe", "connect_four", "othello", "hex(board_size=5)", "breakthrough"]
@@ -159,6 +159,29 @@ def test_othello_perft() -> None:
 )
 def test_small_games_are_worth_what_is_known(name: str, worth: int) -> None:
     assert value(native(name)) == worth
+
+
+@rules.kernel
+def results(kind: int, board: Array, start: Array, games: int, rng: np.random.Generator) -> Array:
+    """How many random games end in each status."""
+    found, actions = np.zeros(5, np.int64), np.empty(9, np.int64)
+    for _ in range(games):
+        position = start.copy()
+        while True:
+            legal = legal_into(kind, board, position, actions)
+            if legal == 0:
+                break
+            play(kind, board, position, actions[int(rng.random() * legal)])
+        found[np.int64(position[0])] += 1
+    return found
+
+
+def test_compiled_code_plays_with_the_kernels() -> None:
+    """Random tic-tac-toe is won by the first player with probability 737 / 1260, drawn with 8 / 63."""
+    game = native("tic_tac_toe").rules
+    found = results(game.kind, game.board, game.start, 40_000, np.random.default_rng(0))
+    assert found[:2].tolist() == [0, 0]
+    assert (found[2:] / 40_000).tolist() == pytest.approx([737 / 1260, 121 / 420, 8 / 63], abs=0.01)
 
 
 # Positions by hand ---------------------------------------------------------------------------------------------------
