@@ -88,8 +88,8 @@ def multiplicative_weights(
 def replicator(game: MatrixGame, rounds: int, step: float, start: Profile) -> Play:
     """dx_a/dt = x_a * (payoff of a - mean payoff), for all players at once. Taylor & Jonker 1978, two populations.
 
-    One round is `step` of time, by the classical Runge-Kutta rule on log x, which keeps every x positive. From a
-    uniform start in a symmetric game nothing moves, hence a start is asked for.
+    One round is `step` of time, by the classical Runge-Kutta rule on log x, which keeps every x positive. A
+    uniform start is a rest point of many games, such as rock-paper-scissors: hence a start is asked for.
     """
     if step <= 0:
         raise ValueError(f"step must be positive, but is {step}")
