@@ -60,7 +60,7 @@ DDPG = {
     "steps": 3_000,
     "env": {"count": 4},
     "rollout": {"steps": 1},
-    "network": {"hidden": [32, 32]},
+    "network": {"hidden": [32, 32], "activation": "tanh"},
     "noise": {"sigma": 0.2},
     "learner": {
         "learning_rate": {"kind": "linear", "start": 0.01, "end": 0.0},
