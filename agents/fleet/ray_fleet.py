@@ -266,7 +266,8 @@ def reach(address: str) -> None:
 def unreachable(address: str, reason: str) -> ConnectionError:
     return ConnectionError(
         f"runtime.address={address}: no Ray cluster can be joined there ({reason}); "
-        "start one with `ray start --head --port=PORT`, or leave runtime.address out to start Ray on this machine"
+        "start one with `ray start --head --port=PORT`, set RAY_AUTH_MODE=token if it asks for one (Ray sends no "
+        "token to an address unless told to), or leave runtime.address out to start Ray on this machine"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -396,6 +397,9 @@ def test_a_signal_saves_and_leaves_no_process_behind(
 @pytest.mark.slow
 def test_a_run_joins_a_cluster_and_leaves_it_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # a head on loopback
+    # Whether a head asks for a token depends on the machine's past, unless it is said: here it does, for our own.
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     ray, address = str(Path(sys.executable).with_name("ray")), f"127.0.0.1:{free_port()}"
     head = [ray, "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={address.rpartition(':')[2]}"]
     with subprocess.Popen(
