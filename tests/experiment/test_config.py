@@ -276,6 +276,16 @@ plain = st.recursive(
 )
 
 
+@pytest.mark.parametrize("text", ["\x85", "\u2028", "\u2029", "\r", "a\x85b", "\n", "a\nb ", "\x00", "\ufeff"])
+def test_a_text_with_line_breaks_is_read_back_identically(tmp_path: Path, text: str) -> None:
+    config = check(
+        Experiment, {"steps": 3, "options": {"key": text}, "learner": {"learning_rate": 1.0}, "evaluation": {}}
+    )
+    path = tmp_path / "dumped.yaml"
+    path.write_bytes(dump(config).encode())
+    assert check(Experiment, read(path)).options == {"key": text}
+
+
 @settings(max_examples=150, deadline=None)
 @given(options=st.dictionaries(st.text("ab3e-~ :#", max_size=4), plain, max_size=3), rate=st.floats(1e-300, 1e300))
 def test_what_is_dumped_is_read_back_identically(
