@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 from envs.api import Game
-from envs.games import breakthrough, connect_four, hex, othello, tic_tac_toe
+from envs.games import breakthrough, connect_four, hex, kuhn_poker, leduc_poker, othello, tic_tac_toe
 from envs.games.native import NativeGame
 from envs.games.rules import Parameters, Rules
 
@@ -15,6 +15,8 @@ NATIVE: dict[str, Callable[[str, Parameters], Rules | None]] = {
     "breakthrough": breakthrough.rules,
     "connect_four": connect_four.rules,
     "hex": hex.rules,
+    "kuhn_poker": kuhn_poker.rules,
+    "leduc_poker": leduc_poker.rules,
     "othello": othello.rules,
     "tic_tac_toe": tic_tac_toe.rules,
 }

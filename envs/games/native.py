@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.api import TERMINAL, Array, IllegalAction, Positions
-from envs.games import breakthrough, connect_four, hex, othello, tic_tac_toe
+from envs.api import CHANCE, TERMINAL, Array, IllegalAction, Positions
+from envs.games import breakthrough, connect_four, hex, kuhn_poker, leduc_poker, othello, tic_tac_toe
 from envs.games.rules import (
     BREAKTHROUGH,
     CONNECT_FOUR,
+    DRAWN,
     HEX,
+    KUHN_POKER,
+    LEDUC_POKER,
+    LUCK,
     OTHELLO,
     TIC_TAC_TOE,
     WON,
     Rules,
+    is_over,
     kernel,
 )
 
@@ -35,12 +40,16 @@ def play(kind: int, board: Array, position: Array, action: int) -> None:
         hex.play(board, position, action)
     elif kind == BREAKTHROUGH:
         breakthrough.play(board, position, action)
+    elif kind == KUHN_POKER:
+        kuhn_poker.play(board, position, action)
+    elif kind == LEDUC_POKER:
+        leduc_poker.play(board, position, action)
 
 
 @kernel
 def is_legal(kind: int, board: Array, position: Array, action: int) -> bool:
     """Whether any integer is a legal action; none is after the end."""
-    if position[0] >= WON:
+    if is_over(position):
         return False
     if kind == TIC_TAC_TOE:
         return tic_tac_toe.is_legal(board, position, action)
@@ -50,13 +59,20 @@ def is_legal(kind: int, board: Array, position: Array, action: int) -> bool:
         return othello.is_legal(board, position, action)
     if kind == HEX:
         return hex.is_legal(board, position, action)
-    return breakthrough.is_legal(board, position, action)
+    if kind == BREAKTHROUGH:
+        return breakthrough.is_legal(board, position, action)
+    if kind == KUHN_POKER:
+        return kuhn_poker.is_legal(board, position, action)
+    return leduc_poker.is_legal(board, position, action)
 
 
 @kernel
 def legal_into(kind: int, board: Array, position: Array, actions: Array) -> int:
-    """Write the legal actions, ascending, and return how many; none after the end. `actions` is int64 [A]."""
-    if position[0] >= WON:
+    """Write the legal actions, ascending, and return how many; none after the end. `actions` is int64 [A].
+
+    Where chance moves (status LUCK) these are its outcomes, each as likely as the others in all native games.
+    """
+    if is_over(position):
         return 0
     if kind == TIC_TAC_TOE:
         return tic_tac_toe.legal_into(board, position, actions)
@@ -66,7 +82,11 @@ def legal_into(kind: int, board: Array, position: Array, actions: Array) -> int:
         return othello.legal_into(board, position, actions)
     if kind == HEX:
         return hex.legal_into(board, position, actions)
-    return breakthrough.legal_into(board, position, actions)
+    if kind == BREAKTHROUGH:
+        return breakthrough.legal_into(board, position, actions)
+    if kind == KUHN_POKER:
+        return kuhn_poker.legal_into(board, position, actions)
+    return leduc_poker.legal_into(board, position, actions)
 
 
 @kernel
@@ -82,6 +102,23 @@ def observe_into(kind: int, board: Array, position: Array, seat: int, planes: Ar
         hex.observe_into(board, position, seat, planes)
     elif kind == BREAKTHROUGH:
         breakthrough.observe_into(board, position, seat, planes)
+    elif kind == KUHN_POKER:
+        kuhn_poker.observe_into(board, position, seat, planes)
+    elif kind == LEDUC_POKER:
+        leduc_poker.observe_into(board, position, seat, planes)
+
+
+@kernel
+def payoff(kind: int, board: Array, position: Array) -> float:
+    """What seat 0 has won when the game is over, else 0. Seat 1 has lost as much: native games sum to zero."""
+    if not is_over(position) or position[0] == DRAWN:
+        return 0.0
+    sign, loser = (1.0, 1) if position[0] == WON else (-1.0, 0)
+    if kind == KUHN_POKER:
+        return sign * kuhn_poker.chips(position, loser)
+    if kind == LEDUC_POKER:
+        return sign * leduc_poker.chips(position, loser)
+    return sign
 
 
 @kernel
@@ -103,6 +140,23 @@ def _legal(kind: int, board: Array, positions: Array, mask: Array) -> None:
 
 
 @kernel
+def _chance(kind: int, board: Array, positions: Array, probabilities: Array) -> None:
+    actions = np.empty(probabilities.shape[1], np.int64)
+    for row in range(len(positions)):
+        if positions[row, 0] == LUCK:
+            outcomes = legal_into(kind, board, positions[row], actions)
+            for index in range(outcomes):
+                probabilities[row, actions[index]] = 1.0 / outcomes
+
+
+@kernel
+def _returns(kind: int, board: Array, positions: Array, returns: Array) -> None:
+    for row in range(len(positions)):
+        returns[row, 0] = payoff(kind, board, positions[row])
+        returns[row, 1] = -returns[row, 0]
+
+
+@kernel
 def _observe(kind: int, board: Array, positions: Array, seats: Array, planes: Array) -> None:
     for row in range(len(positions)):
         observe_into(kind, board, positions[row], seats[row], planes[row])
@@ -111,7 +165,7 @@ def _observe(kind: int, board: Array, positions: Array, seats: Array, planes: Ar
 class NativeGame:
     """The rules of a native game for many positions at once (`envs.api.Game`); positions are uint64 [n, W].
 
-    After the end `observe` shows what seat 0 sees, unless told another seat.
+    Where chance moves and after the end `observe` and `information_state` are seat 0's, unless told another seat.
     """
 
     def __init__(self, rules: Rules) -> None:
@@ -133,7 +187,8 @@ class NativeGame:
         return following
 
     def seat(self, positions: Positions) -> Array:
-        return np.where(positions[:, 0] < WON, positions[:, 0].astype(np.int64), TERMINAL)
+        status = positions[:, 0].astype(np.int64)
+        return np.where(status < WON, status, np.where(status == LUCK, CHANCE, TERMINAL))
 
     def legal(self, positions: Positions) -> Array:
         mask = np.zeros((len(positions), self.spec.actions), bool)
@@ -141,29 +196,40 @@ class NativeGame:
         return mask
 
     def chance(self, positions: Positions) -> Array:
-        """Zeros: no native game has chance nodes."""
-        return np.zeros((len(positions), self.spec.actions))
+        probabilities = np.zeros((len(positions), self.spec.actions))
+        if self.spec.chance:
+            _chance(self.rules.kind, self.rules.board, np.ascontiguousarray(positions), probabilities)
+        return probabilities
 
     def returns(self, positions: Positions) -> Array:
-        first = (positions[:, 0] == WON).astype(np.float64) - (positions[:, 0] == WON + 1)
-        return np.stack([first, -first], 1)
+        returns = np.zeros((len(positions), 2))
+        _returns(self.rules.kind, self.rules.board, np.ascontiguousarray(positions), returns)
+        return returns
 
     def observe(self, positions: Positions, seat: Array | None = None) -> Array:
+        planes = np.zeros((len(positions), *self.spec.obs_shape), np.float32)
+        flat = planes.reshape(len(positions), int(np.prod(self.spec.obs_shape)))
+        seats = self._looking(positions, seat)
+        _observe(self.rules.kind, self.rules.board, np.ascontiguousarray(positions), seats, flat)
+        return planes
+
+    def information_state(self, positions: Positions, seat: Array | None = None) -> list[str]:
+        """OpenSpiel's string where cards are hidden; else the position itself, which everybody sees."""
+        seats = self._looking(positions, seat).tolist()
+        known = self.rules.information_state
+        if known is None:
+            return [position.tobytes().hex() for position in positions]
+        return [known(position, looks) for position, looks in zip(positions, seats, strict=True)]
+
+    def _looking(self, positions: Positions, seat: Array | None) -> Array:
         seats = np.maximum(self.seat(positions), 0) if seat is None else np.asarray(seat, np.int64)
         if seats.shape != (len(positions),) or ((seats < 0) | (seats > 1)).any():
             wanted = f"one of the seats 0 and 1 for each of {len(positions)} positions"
             raise ValueError(f"{self.spec.name}: expected {wanted}, found {seats}")
-        planes = np.zeros((len(positions), *self.spec.obs_shape), np.float32)
-        flat = planes.reshape(len(positions), int(np.prod(self.spec.obs_shape)))
-        _observe(self.rules.kind, self.rules.board, np.ascontiguousarray(positions), np.ascontiguousarray(seats), flat)
-        return planes
-
-    def information_state(self, positions: Positions, seat: Array | None = None) -> list[str]:
-        """The position itself: everybody sees it."""
-        return [position.tobytes().hex() for position in positions]
+        return np.ascontiguousarray(seats)
 
     def _illegal(self, positions: Positions, actions: Array, row: int) -> IllegalAction:
-        if positions[row, 0] >= WON:
+        if is_over(positions[row]):
             return IllegalAction(f"{self.spec.name}, row {row}: action {actions[row]} after the end of the game")
         legal = np.flatnonzero(self.legal(positions[row : row + 1])).tolist()
         return IllegalAction(f"{self.spec.name}, row {row}: action {actions[row]} is not legal, legal are {legal}")

@@ -1,10 +1,11 @@
 """What a native game is made of, and the one calling convention of its kernels.
 
 A position is a row, uint64 [W]. Word 0 is the status: 0 or 1 is the seat to move, 2 + seat says that this seat has won,
-4 is a draw. The other words belong to the game. `board` is an int64 vector of what a size of the game fixes. A game is
-a file with a function `rules(name, parameters) -> Rules` and four kernels for one position that is not over:
+4 is a draw, 5 that chance is to move. The other words belong to the game. `board` is an int64 vector of what a size of
+the game fixes. A game is a file with a function `rules(name, parameters) -> Rules` and four kernels for one position
+that is not over:
 
-    play(board, position, action)                play a legal action in place, the status included
+    play(board, position, action)                play a legal action (or outcome of chance) in place, status included
     is_legal(board, position, action) -> bool    of any integer
     legal_into(board, position, actions) -> n    write the n legal actions in ascending order; actions is int64 [A]
     observe_into(board, position, seat, planes)  write the ones; planes is float32, flat, and full of zeros
@@ -24,8 +25,8 @@ from numba import njit
 
 from envs.api import Array, GameSpec
 
-WON, DRAWN = 2, 4  # a status below WON is the seat to move
-TIC_TAC_TOE, CONNECT_FOUR, OTHELLO, HEX, BREAKTHROUGH = range(5)  # kinds
+WON, DRAWN, LUCK = 2, 4, 5  # a status below WON is the seat to move, from WON to DRAWN the game is over
+TIC_TAC_TOE, CONNECT_FOUR, OTHELLO, HEX, BREAKTHROUGH, KUHN_POKER, LEDUC_POKER = range(7)  # kinds
 ZERO, ONE = np.uint64(0), np.uint64(1)  # numba makes a float of a uint64 and a signed integer: keep to these
 _SOURCES = sorted(Path(__file__).parent.glob("*.py"))
 
@@ -34,12 +35,16 @@ Bits = Any  # a uint64 in compiled code, which has no Python type
 
 
 class Rules(NamedTuple):
-    """A game of one size: `start` [W] uint64 is the first position, `board` the constants of its kernels."""
+    """A game of one size: `start` [W] uint64 is the first position, `board` the constants of its kernels.
+
+    `information_state(position, seat)` is the key of what a seat knows, in a game where that is not the position.
+    """
 
     spec: GameSpec
     kind: int
     board: Array
     start: Array
+    information_state: Callable[[Array, int], str] | None = None
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -74,6 +79,12 @@ def lowest(bits: Bits) -> Any:
 def bit(index: int) -> Bits:
     """The uint64 with just this bit."""
     return ONE << np.uint64(index)
+
+
+@kernel
+def is_over(position: Array) -> bool:
+    """Whether nobody moves any more, neither a seat nor chance."""
+    return WON <= position[0] <= DRAWN
 
 
 @kernel

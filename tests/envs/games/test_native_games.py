@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from envs.api import TERMINAL, Array, IllegalAction, Positions
+from envs.api import CHANCE, TERMINAL, Array, IllegalAction, Positions
 from envs.games import rules
 from envs.games.check import check_game
 from envs.games.make import make_game
 from envs.games.native import NativeGame, legal_into, play
 
 needs_open_spiel = pytest.mark.skipif(importlib.util.find_spec("pyspiel") is None, reason="OpenSpiel is not installed")
-NAMES = ["tic_tac_toe", "connect_four", "othello", "hex(board_size=5)", "breakthrough"]
+NAMES = ["tic_tac_toe", "connect_four", "othello", "hex(board_size=5)", "breakthrough", "kuhn_poker", "leduc_poker"]
 SIZES = [
     "tic_tac_toe()",
     "connect_four(rows=4,columns=4)",
@@ -39,7 +40,7 @@ def native(name: str) -> NativeGame:
 
 
 def assert_same_as_open_spiel(name: str, games: int, seed: int) -> None:
-    """Seats, legal actions, returns and everybody's observations at every ply of random games."""
+    """Seats, legal actions, chances, returns and what everybody sees and knows at every ply of random games."""
     rng = np.random.default_rng(seed)
     ours, theirs = native(name), make_game(name, native=False)
     assert ours.spec == theirs.spec
@@ -48,9 +49,12 @@ def assert_same_as_open_spiel(name: str, games: int, seed: int) -> None:
         legal, seat = ours.legal(mine), ours.seat(mine)
         assert np.array_equal(legal, theirs.legal(other))
         assert np.array_equal(seat, theirs.seat(other))
+        assert np.array_equal(ours.chance(mine), theirs.chance(other))
         assert np.array_equal(ours.returns(mine), theirs.returns(other))
         for looks in (None, np.zeros(len(mine), np.int64), np.ones(len(mine), np.int64)):
             assert np.array_equal(ours.observe(mine, looks), theirs.observe(other, looks))
+            if not ours.spec.perfect_information:
+                assert ours.information_state(mine, looks) == theirs.information_state(other, looks)
         mine, other, legal = mine[seat != TERMINAL], other[seat != TERMINAL], legal[seat != TERMINAL]
         actions = (legal * rng.random(legal.shape)).argmax(1)
         mine, other = ours.step(mine, actions), theirs.step(other, actions)
@@ -182,6 +186,38 @@ def test_compiled_code_plays_with_the_kernels() -> None:
     found = results(game.kind, game.board, game.start, 40_000, np.random.default_rng(0))
     assert found[:2].tolist() == [0, 0]
     assert (found[2:] / 40_000).tolist() == pytest.approx([737 / 1260, 121 / 420, 8 / 63], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "counts", "information_states"),
+    [("kuhn_poker", {CHANCE: 4, TERMINAL: 30, 0: 12, 1: 12}, 12), ("leduc_poker", {CHANCE: 157, TERMINAL: 5_520}, 936)],
+)
+def test_trees_of_poker(name: str, counts: dict[int, int], information_states: int) -> None:
+    game, found, known = native(name), Counter[int](), set()
+    positions = game.initial(1)
+    while len(positions):
+        seats = game.seat(positions).tolist()
+        found.update(seats)
+        known |= {pair for pair in zip(seats, game.information_state(positions), strict=True) if pair[0] >= 0}
+        positions, _ = children(game, positions)
+    assert {seat: found[seat] for seat in counts} == counts
+    assert found[0] + found[1] == {"kuhn_poker": 24, "leduc_poker": 3_780}[name]
+    assert len(known) == information_states
+
+
+def test_uniform_play_of_poker_is_worth_what_is_known() -> None:
+    """Kuhn poker: 1/8 for the first seat, by hand; a draw of Leduc poker pays nobody."""
+    game = native("kuhn_poker")
+    positions, weight, worth = game.initial(1), np.ones(1), 0.0
+    while len(positions):
+        worth += float(weight @ game.returns(positions)[:, 0])
+        legal = game.legal(positions)
+        positions, parent = children(game, positions)
+        weight = weight[parent] / legal.sum(1)[parent]
+    assert worth == pytest.approx(1 / 8)
+    draw = played(native("leduc_poker"), [0, 1, 2, 2, 1, 4, 1, 1])
+    assert native("leduc_poker").seat(draw).tolist() == [TERMINAL]
+    assert native("leduc_poker").returns(draw).tolist() == [[0, 0]]
 
 
 # Positions by hand ---------------------------------------------------------------------------------------------------

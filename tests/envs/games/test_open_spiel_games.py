@@ -57,8 +57,9 @@ def test_what_a_native_game_replaces_keeps_to_it_too(name: str) -> None:
     check_game(make_game(name, native=False), games=5, seed=0)
 
 
-def test_kuhn_poker_by_hand() -> None:
-    game = make_game("kuhn_poker")
+@pytest.mark.parametrize("native", [True, False])
+def test_kuhn_poker_by_hand(native: bool) -> None:
+    game = make_game("kuhn_poker", native)
     assert (game.spec.seats, game.spec.chance, game.spec.perfect_information) == (2, True, False)
     dealt = game.initial(2)
     assert game.seat(dealt).tolist() == [CHANCE, CHANCE]
@@ -88,7 +89,7 @@ def test_simultaneous_moves_are_made_in_turns_and_unseen() -> None:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("kuhn_poker(cards=3)", "OpenSpiel can't load kuhn_poker.*Unknown parameter 'cards'"),
+        ("liars_dice(cards=3)", "OpenSpiel can't load liars_dice.*Unknown parameter 'cards'"),
         ("mfg_crowd_modelling", "is a mean field game"),
         ("negotiation", "draws its luck out of sight"),
     ],
