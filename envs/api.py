@@ -13,7 +13,8 @@ In a row that ended, `obs` and `mask` already belong to the next episode; `final
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
@@ -122,6 +123,7 @@ class GameSpec:
     zero_sum: bool  # returns of all seats sum to 0 in every game
     chance: bool
     perfect_information: bool
+    utility: tuple[float, float] = field(default=(-inf, inf), compare=False)  # bounds of a return; infinite: not known
 
 
 class Game(Protocol):

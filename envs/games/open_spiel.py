@@ -69,6 +69,7 @@ class OpenSpielGame:
             zero_sum=kind.utility == type(kind).Utility.ZERO_SUM,
             chance=kind.chance_mode != luck.DETERMINISTIC,
             perfect_information=kind.information == type(kind).Information.PERFECT_INFORMATION,
+            utility=(game.min_utility(), game.max_utility()),
         )
         self._game = game
         self._key = "history_str"

@@ -114,7 +114,17 @@ def write_plane(bits: Bits, plane: Array) -> None:
 
 def two_player(name: str, actions: int, obs_shape: tuple[int, ...], max_length: int) -> GameSpec:
     """The spec that all native games share: two seats, all seen, no luck, what one wins the other loses."""
-    return GameSpec(name, 2, actions, obs_shape, max_length, zero_sum=True, chance=False, perfect_information=True)
+    return GameSpec(
+        name,
+        2,
+        actions,
+        obs_shape,
+        max_length,
+        zero_sum=True,
+        chance=False,
+        perfect_information=True,
+        utility=(-1.0, 1.0),
+    )
 
 
 def start(*words: int) -> Array:
