@@ -18,9 +18,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from envs.api import Array, Step
+from envs.api import Array, GameSpec, Positions, Spec, Step
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 Carry = Any  # what a policy remembers from step to step: None, or a NamedTuple of arrays [B, ...]
@@ -69,6 +70,7 @@ class Experience(NamedTuple):
     version: int  # of the weights that acted
     actor: int
     moments: State | None = None  # observation and return moments of these steps, where the run normalizes
+    measures: Mapping[str, float] | None = None  # metrics of the actor's own; their means over experiences are logged
 
 
 class Sample(NamedTuple):
@@ -165,9 +167,57 @@ class Ratio(Protocol):
     def load_state_dict(self, state: State) -> None: ...
 
 
+class Evaluation(Protocol):
+    """How far a learner has come, by measurements that learning does not disturb."""
+
+    @property
+    def spec(self) -> Spec | GameSpec:
+        """Of the world that is learned."""
+        ...
+
+    def __call__(self, weights: Array, steps: int) -> Mapping[str, float]: ...
+
+    def state_dict(self) -> State: ...
+
+    def load_state_dict(self, state: State) -> None: ...
+
+
 class Parts(NamedTuple):
     """What an algorithm's `make` returns. Actors are made by its `actor`, which a remote process calls by itself."""
 
     learner: Learner
     memory: Memory
     ratio: Ratio
+
+
+class Solver(Protocol):
+    """Solves a game by iterations, without actors. A module with `make(config, seeds) -> Solver`."""
+
+    def iterate(self, n: int) -> None:
+        """n more iterations. n calls of 1 give the same as 1 call of n."""
+        ...
+
+    def metrics(self) -> Mapping[str, float]:
+        """What is known without effort."""
+        ...
+
+    def evaluate(self) -> Mapping[str, float]:
+        """How far the policy is from equilibrium."""
+        ...
+
+    def state_dict(self) -> State: ...
+
+    def load_state_dict(self, state: State) -> None: ...
+
+
+class Player(Protocol):
+    """Plays one game, any number of positions at once, and never explores. All that a match knows of who plays.
+
+    A module of a game's algorithm has `player(config, game, state, name)`, made of a checkpoint's state.
+    """
+
+    name: str
+
+    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
+        """Actions [n] int64 for whoever is to move in each of n >= 1 positions; none is over or up to chance."""
+        ...

@@ -92,10 +92,10 @@ class Runtime(Config):
 
 
 class Network(Config):
-    torso: Literal["mlp", "nature_cnn"] = "mlp"
-    """what turns observations into features: mlp for vectors, nature_cnn for stacked pictures"""
+    torso: Literal["mlp", "nips_cnn", "nature_cnn"] = "mlp"
+    """what turns observations into features: mlp for vectors, the convolutions of 2013 or 2015 for stacked pictures"""
     hidden: tuple[Positive, ...] = (64, 64)
-    """widths of the hidden layers (mlp), or of the layers behind the convolutions (nature_cnn)"""
+    """widths of the hidden layers (mlp), or of the layers behind the convolutions"""
     activation: Activation = "tanh"
     """nonlinearity between layers"""
 
@@ -126,21 +126,27 @@ class Replay(Config):
 
 class Evaluation(Config):
     every: Natural = 0
-    """environment steps between evaluations without exploration; 0 evaluates at the end only"""
+    """steps between evaluations without exploration; 0 evaluates at the end only"""
+
+
+class EpisodeEvaluation(Evaluation):
     episodes: Positive = 20
     """episodes of one evaluation, always on the same episode seeds"""
 
 
 class Checkpoint(Config):
     every: Natural = 100_000
-    """environment steps between checkpoints; 0 saves at the end and on signals only"""
+    """steps between checkpoints; 0 saves at the end and on signals only"""
     keep: Positive = 3
     """checkpoints kept; the oldest go first"""
 
 
 class Logging(Config):
     every: Positive = 5_000
-    """environment steps between lines of metrics"""
+    """steps between lines of metrics"""
+
+
+class EpisodeLogging(Logging):
     window: Positive = 100
     """episodes averaged in rollout/ep_rew_mean and rollout/ep_len_mean"""
 
@@ -150,26 +156,40 @@ class Experiment(Config):
 
     algorithm: str
     """name of the algorithm"""
-    env: Environment
-    """the world to learn"""
     seed: Natural = 0
     """every random stream of the run derives from it"""
     steps: Positive = 100_000
     """environment steps to train for, over all environments together"""
-    rollout: Collection
-    """how much is collected between updates"""
+    evaluation: Evaluation = Evaluation()
+    """when to measure what was learned"""
+    checkpoint: Checkpoint = Checkpoint()
+    """when to save"""
+    logging: Logging = Logging()
+    """when to write metrics"""
+
+
+class Learning(Experiment):
+    """Actors feed a learner: `agents.train.Training` runs it."""
+
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """where the learner computes: auto (a GPU when there is one), cpu, cuda, or cuda:N"""
     compile: Literal["auto", "off", "on"] = "auto"
     """compile the update (torch.compile; a CUDA graph on a GPU); auto does when the run is long enough to pay for it"""
     runtime: Runtime = Runtime()
     """where actors run"""
-    evaluation: Evaluation = Evaluation()
-    """when to measure the policy without exploration"""
-    checkpoint: Checkpoint = Checkpoint()
-    """when to save"""
-    logging: Logging = Logging()
+    logging: EpisodeLogging = EpisodeLogging()
     """when to write metrics"""
+
+
+class Control(Learning):
+    """Learning to act in an environment."""
+
+    env: Environment
+    """the world to learn"""
+    rollout: Collection
+    """how much is collected between updates"""
+    evaluation: EpisodeEvaluation = EpisodeEvaluation()
+    """when to measure the policy without exploration"""
 
     @model_validator(mode="after")
     def _rows_divide(self) -> Self:
@@ -179,3 +199,19 @@ class Experiment(Config):
                 "each actor steps the same number of environments"
             )
         return self
+
+
+class SolverEvaluation(Evaluation):
+    doubling: bool = True
+    """evaluate after 1, 2, 4, 8, ... iterations too, which draws a curve on a logarithmic axis"""
+
+
+class Solution(Experiment):
+    """A game is solved by iterations, without actors: `agents.solve.Solving` runs it."""
+
+    game: str
+    """name of the game, such as leduc_poker or liars_dice(numdice=1)"""
+    steps: Positive = 1_000
+    """iterations"""
+    evaluation: SolverEvaluation = SolverEvaluation()
+    """when to measure how far the policy is from equilibrium"""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.actor_critic.config import DDPG, PPO
-from agents.config import Experiment
+from agents.config import Control, Experiment, Learning
 from agents.value.config import DQN
 from experiment.config import ConfigError, check
 
@@ -22,7 +22,7 @@ class Algorithm(NamedTuple):
     module: str
 
     def load(self) -> Any:
-        """The module, with `make`, `policy` and `actor`."""
+        """The module: `agents.api` says what it has."""
         return importlib.import_module(self.module)
 
 
@@ -49,22 +49,40 @@ def parse(raw: Mapping[str, Any]) -> Experiment:
     return check(algorithm(raw["algorithm"]).config, raw)
 
 
-def load_policy(path: Path) -> tuple[Policy, dict[str, Any]]:
-    """The policy in a checkpoint, or in the newest one of a run directory, and what the checkpoint says of itself
-    with the `spec` of the world it was trained on.
+def driver(config: Experiment) -> Any:
+    """What runs the config: `driver.train(run, state)` goes on until `driver.steps` reaches its budget."""
+    if isinstance(config, Learning):
+        return importlib.import_module("agents.train").Training(config)
+    return importlib.import_module("agents.solve").Solving(config)
 
-    Raises CheckpointError where there is none that is intact.
+
+def load_checkpoint(path: Path) -> tuple[Experiment, dict[str, Any], dict[str, Any]]:
+    """The config, the state, and what a checkpoint says of itself; of a run directory the newest one's.
+
+    Raises CheckpointError where there is none that is intact, ConfigError where its config is not understood.
     """
-    import torch
-
-    from agents.rollout import make_env
     from experiment.checkpoint import load, newest
 
     if (path / "manifest.json").exists():
         state, about = load(path)
     else:
-        _, state, about = newest(path / "checkpoints")
-    config = parse(about["config"])
+        _, state, about = newest(path if path.name == "checkpoints" else path / "checkpoints")
+    return parse(about["config"]), state, about
+
+
+def load_policy(path: Path) -> tuple[Policy, dict[str, Any]]:
+    """The policy in a checkpoint, or in the newest one of a run directory, and what the checkpoint says of itself
+    with the `spec` of the world it was trained on.
+
+    Raises CheckpointError where there is none that is intact, ValueError where it plays a game.
+    """
+    import torch
+
+    from agents.rollout import make_env
+
+    config, state, about = load_checkpoint(path)
+    if not isinstance(config, Control):
+        raise ValueError(f"{path}: {config.algorithm} plays a game, not in an environment")
     env = make_env(config.env, 1)
     try:
         policy: Policy = algorithm(config.algorithm).load().policy(config, env.spec, torch.device("cpu"))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from agents.api import Carry, Episodes, Experience, Policy, State, Transition, Unroll
-from agents.config import Environment, Experiment
+from agents.config import Control, Environment
 from agents.returns import transitions
 from envs.api import Array, Spec, Step, VectorEnv
 from envs.atari import AtariOptions
@@ -275,7 +275,7 @@ def make_env(config: Environment, count: int, render: bool = False) -> VectorEnv
 
 
 def actor_of(
-    config: Experiment,
+    config: Control,
     policy: Callable[..., Policy],
     index: int,
     incarnation: int,

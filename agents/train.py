@@ -4,41 +4,24 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections import deque
-from collections.abc import Iterator
+from collections import defaultdict, deque
 from typing import Any
 
 import numpy as np
 import torch
 
-from agents.api import Experience, Fleet, Policy, State
-from agents.arena.paired import evaluate
-from agents.config import Experiment
+from agents.api import Evaluation, Experience, Fleet, State
+from agents.arena.paired import Episodic
+from agents.config import Control, Learning
 from agents.fleet.local import LocalFleet
 from agents.fleet.ray_fleet import RayFleet, connect, require
 from agents.fleet.restarts import FleetError
+from agents.record import save
 from agents.registry import algorithm
-from agents.rollout import make_env
 from envs.api import EnvError
-from experiment import checkpoint
-from experiment.run import Every, Progress, Run
+from experiment.run import Clocks, Progress, Run
 from experiment.seeding import Seeds
 from supervised.accelerate import device_of
-
-# What a checkpoint's state has the shape of, or would lose its meaning with.
-FIXED = (
-    "algorithm",
-    "env",
-    "seed",
-    "network",
-    "normalize",
-    "noise",
-    "memory.capacity",
-    "memory.prioritized",
-    "learner.n_step",
-    "learner.critics",
-    "runtime.actors",
-)
 
 
 class Training:
@@ -51,7 +34,7 @@ class Training:
     fleet: Fleet
     run: Run
 
-    def __init__(self, config: Experiment) -> None:
+    def __init__(self, config: Learning) -> None:
         self.config = config
         self.seeds = Seeds(config.seed)
         torch.set_num_threads(config.runtime.threads)
@@ -60,17 +43,15 @@ class Training:
             require(config.runtime)
         if config.runtime.address is not None:
             connect(config.runtime)
-        self.arena = make_env(config.env.whole_games(), min(config.evaluation.episodes, 8))
-        spec = self.arena.spec
-        self.learner, self.memory, self.ratio = self.module.make(config, spec, self.seeds, device_of(config.device))
-        self.policy: Policy = self.module.policy(config, spec, torch.device("cpu"))
+        self.evaluation = evaluation(config, self.module, self.seeds)
+        device = device_of(config.device)
+        self.learner, self.memory, self.ratio = self.module.make(config, self.evaluation.spec, self.seeds, device)
         self.steps = self.version = 0
         self.returns: deque[float] = deque(maxlen=config.logging.window)
         self.lengths: deque[int] = deque(maxlen=config.logging.window)
         self.staleness: list[int] = []
-        self.should_log = Every(config.logging.every)
-        self.should_evaluate = Every(config.evaluation.every)
-        self.should_save = Every(config.checkpoint.every)
+        self.measures: defaultdict[str, list[float]] = defaultdict(list)
+        self.clocks = Clocks(config.logging.every, config.evaluation.every, config.checkpoint.every)
 
     def train(self, run: Run, state: State | None = None) -> None:
         """From the beginning, or on from a checkpoint's `state`, until the budget is spent or a signal asks to stop.
@@ -79,7 +60,9 @@ class Training:
         """
         config, self.run, self.fleet = self.config, run, fleet(self.config, self.module)
         try:
-            if state is not None:
+            if state is None:
+                self.save()  # so that whatever comes, the run can go on
+            else:
                 self.load_state_dict(state)
             self.started, self.started_at = time.perf_counter(), self.steps
             self.fleet.publish(self.learner.weights(), self.version)
@@ -108,11 +91,11 @@ class Training:
         self.version += 1
         self.fleet.publish(self.learner.weights(), self.version)
         done = self.steps >= self.config.steps
-        if self.should_log(self.steps) or done:
+        if self.clocks.should_log(self.steps) or done:
             self.log()
-        if self.should_evaluate(self.steps) or done:
+        if self.clocks.should_evaluate(self.steps) or done:
             self.evaluate()
-        if self.should_save(self.steps) or done:
+        if self.clocks.should_save(self.steps) or done:
             self.save()
 
     def note(self, experience: Experience) -> None:
@@ -120,6 +103,8 @@ class Training:
         self.returns.extend(experience.episodes.returns)
         self.lengths.extend(experience.episodes.lengths)
         self.staleness.append(self.version - experience.version)
+        for name, value in (experience.measures or {}).items():
+            self.measures[name].append(value)
 
     def log(self) -> None:
         elapsed = time.perf_counter() - self.started
@@ -134,34 +119,20 @@ class Training:
         if self.staleness:
             metrics["fleet/staleness"] = float(np.mean(self.staleness))
             self.staleness.clear()
+        metrics |= {name: float(np.mean(values)) for name, values in self.measures.items()}
+        self.measures.clear()
         self.run.metrics.write(self.steps, metrics | dict(self.learner.metrics()) | dict(self.fleet.metrics()))
 
     def evaluate(self) -> None:
-        """Play the evaluation's episodes, always the same, without exploration."""
-        self.policy.load(self.learner.weights())
-        seed, rng = self.seeds.integer("evaluation"), self.seeds.generator("evaluation", "policy")
         try:
-            episodes = evaluate(self.policy, self.arena, self.config.evaluation.episodes, seed, rng)
+            metrics = self.evaluation(self.learner.weights(), self.steps)
         except EnvError as error:
             warnings.warn(f"the evaluation at step {self.steps} is left out: {error}", stacklevel=2)
             return
-        metrics = {
-            "eval/mean_reward": float(np.mean(episodes.returns)),
-            "eval/std_reward": float(np.std(episodes.returns)),
-            "eval/mean_ep_length": float(np.mean(episodes.lengths)),
-        }
         self.run.metrics.write(self.steps, metrics)
 
     def save(self) -> None:
-        about = {
-            "algorithm": self.config.algorithm,
-            "config": self.config.model_dump(mode="json"),
-            "steps": self.steps,
-            "version": self.version,
-            "libraries": {"torch": torch.__version__, "numpy": np.__version__},
-        }
-        checkpoint.save(self.run.checkpoints, self.steps, self.state_dict(), about)
-        checkpoint.prune(self.run.checkpoints, self.config.checkpoint.keep)
+        save(self.run, self.config, self.steps, self.state_dict(), version=self.version)
 
     def state_dict(self) -> State:
         """Everything: a run that loads it goes on as if it had never stopped."""
@@ -171,6 +142,7 @@ class Training:
             "memory": self.memory.state_dict(),
             "ratio": self.ratio.state_dict(),
             "fleet": self.fleet.state_dict(),
+            "evaluation": self.evaluation.state_dict(),
             "metrics": self.run.metrics.state_dict(),
             "loop": {
                 "steps": self.steps,
@@ -178,7 +150,8 @@ class Training:
                 "returns": list(self.returns),
                 "lengths": list(self.lengths),
                 "staleness": list(self.staleness),
-                "clocks": {name: clock.state_dict() for name, clock in self.clocks().items()},
+                "measures": dict(self.measures),
+                "clocks": self.clocks.state_dict(),
             },
         }
 
@@ -187,44 +160,27 @@ class Training:
         self.memory.load_state_dict(state["memory"])
         self.ratio.load_state_dict(state["ratio"])
         self.fleet.load_state_dict(state["fleet"])
+        self.evaluation.load_state_dict(state["evaluation"])
         self.run.metrics.load_state_dict(state["metrics"])
         loop = state["loop"]
         self.steps, self.version = loop["steps"], loop["version"]
         self.returns.extend(loop["returns"])
         self.lengths.extend(loop["lengths"])
         self.staleness = list(loop["staleness"])
-        for name, clock in self.clocks().items():
-            clock.load_state_dict(loop["clocks"][name])
-
-    def clocks(self) -> dict[str, Every]:
-        return {"log": self.should_log, "evaluate": self.should_evaluate, "save": self.should_save}
+        self.measures.update(loop["measures"])
+        self.clocks.load_state_dict(loop["clocks"])
 
 
-def changes(config: Experiment, saved: Experiment) -> tuple[list[str], list[str]]:
-    """How the config of a run that goes on differs, one line each: what keeps it from going on, and what doesn't."""
-
-    def leaves(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-        if not isinstance(values, dict) or not values:
-            yield prefix, values
-            return
-        for name, value in values.items():
-            yield from leaves(value, f"{prefix}.{name}" if prefix else name)
-
-    before, now = (dict(leaves(c.model_dump(mode="json"))) for c in (saved, config))
-    forbidden, allowed = [], []
-    for key in sorted(before.keys() | now.keys()):
-        old, new = before.get(key), now.get(key)
-        if old == new:
-            continue
-        if any(key == fixed or key.startswith(f"{fixed}.") for fixed in FIXED):
-            forbidden.append(f"{key}: a run that began with {old} can't go on with {new}")
-        else:
-            allowed.append(f"{key}: {old} -> {new}")
-    return forbidden, allowed
-
-
-def fleet(config: Experiment, module: Any) -> Fleet:
+def fleet(config: Learning, module: Any) -> Fleet:
     """The configured fleet; `module` is the algorithm's."""
     if config.runtime.kind == "ray":
         return RayFleet(config)
     return LocalFleet(lambda index, incarnation: module.actor(config, index, incarnation), config.runtime)
+
+
+def evaluation(config: Learning, module: Any, seeds: Seeds) -> Evaluation:
+    """What the run is measured by: episodes of its environment, or what the algorithm of a game brings itself."""
+    if isinstance(config, Control):
+        return Episodic(config, module.policy, seeds)
+    measured: Evaluation = module.evaluation(config, seeds)
+    return measured

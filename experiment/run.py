@@ -164,6 +164,23 @@ class Every:
         self._asked = state["asked"]
 
 
+class Clocks:
+    """When a run writes metrics, measures itself and saves: each a question about the steps made."""
+
+    def __init__(self, log: int, evaluate: int, save: int) -> None:
+        self.should_log, self.should_evaluate, self.should_save = Every(log), Every(evaluate), Every(save)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: clock.state_dict() for name, clock in self._clocks().items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, clock in self._clocks().items():
+            clock.load_state_dict(state[name])
+
+    def _clocks(self) -> dict[str, Every]:
+        return {"log": self.should_log, "evaluate": self.should_evaluate, "save": self.should_save}
+
+
 class Progress:
     """A bar with steps per second, time left and the current return; only on a terminal, else nothing is printed.
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.registry import ALGORITHMS, algorithm, parse
+from agents.registry import ALGORITHMS, algorithm, driver, parse
 from experiment.config import ConfigError, describe, dump, override, read
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def train(config: Experiment, asked: argparse.Namespace) -> int:
     from agents.fleet.restarts import FleetError
-    from agents.train import Training, changes
+    from agents.record import changes
     from envs.api import EnvError
     from experiment.checkpoint import CheckpointError, newest
     from experiment.run import Run, RunError, exit_code, new_directory
@@ -103,7 +103,7 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
                 if about["steps"] >= config.steps:
                     print(f"{path} has made all {config.steps} steps; to go on, set steps to more")
                     return 0
-            training = Training(config)
+            training = driver(config)
             run = stack.enter_context(Run(directory, dump(config), asked.resume, console=not asked.quiet))
         except (ValueError, MemoryError, ConnectionError, EnvError, RunError, CheckpointError) as error:
             print(f"error: {error}", file=sys.stderr)

@@ -9,7 +9,7 @@ from pydantic import model_validator
 from agents.config import (
     Activation,
     Collection,
-    Experiment,
+    Control,
     Fraction,
     Natural,
     Network,
@@ -70,7 +70,7 @@ class PPONormalize(Normalize):
     """divide rewards by the running deviation of the discounted return"""
 
 
-class PPO(Experiment):
+class PPO(Control):
     algorithm: Literal["ppo"] = "ppo"
     """proximal policy optimization"""
     rollout: Collection = Collection(steps=2048)
@@ -136,7 +136,7 @@ class DDPGNetwork(Network):
     """nonlinearity between layers"""
 
 
-class DDPG(Experiment):
+class DDPG(Control):
     algorithm: Literal["ddpg"] = "ddpg"
     """deep deterministic policy gradient; TD3 with learner.critics=2, policy_delay=2 and smoothing=0.2"""
     rollout: Collection = Collection(steps=1)

@@ -9,18 +9,21 @@ before the first step: taking the first N episodes to finish instead would prefe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from rich.table import Table
 from rich.text import Text
 
-from agents.api import Episodes, Policy
+from agents.api import Episodes, Policy, State
 from agents.arena.estimates import Interval, bootstrap_difference, bootstrap_mean, iqm
-from agents.rollout import restart
+from agents.config import Control
+from agents.rollout import make_env, restart
 from envs.api import Array, Step, VectorEnv
+from experiment.seeding import Seeds
 
 
 class Standing(NamedTuple):
@@ -65,6 +68,37 @@ def evaluate(policy: Policy, env: VectorEnv, episodes: int, seed: int, rng: np.r
         if (played >= quota).all():
             break
     return Episodes(list(chain.from_iterable(returns)), list(chain.from_iterable(lengths)))
+
+
+class Episodic:
+    """What training in an environment is measured by (`agents.api.Evaluation`): always the same episodes.
+
+    policy(config, spec, device) makes the policy that plays them, as a greedy one.
+    """
+
+    def __init__(self, config: Control, policy: Callable[..., Policy], seeds: Seeds) -> None:
+        self.episodes = config.evaluation.episodes
+        self.env = make_env(config.env.whole_games(), min(self.episodes, 8))
+        self.spec = self.env.spec
+        self.policy = policy(config, self.spec, torch.device("cpu"))
+        self.seeds = seeds
+
+    def __call__(self, weights: Array, steps: int) -> dict[str, float]:
+        """Raises EnvError where the world fails."""
+        self.policy.load(weights)
+        seed, rng = self.seeds.integer("evaluation"), self.seeds.generator("evaluation", "policy")
+        played = evaluate(self.policy, self.env, self.episodes, seed, rng)
+        return {
+            "eval/mean_reward": float(np.mean(played.returns)),
+            "eval/std_reward": float(np.std(played.returns)),
+            "eval/mean_ep_length": float(np.mean(played.lengths)),
+        }
+
+    def state_dict(self) -> State:
+        return {}
+
+    def load_state_dict(self, state: State) -> None:
+        pass
 
 
 def film(policy: Policy, env: VectorEnv, seed: int, rng: np.random.Generator) -> list[Array]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.api import Actor, Experience, State
-from agents.config import Experiment, Runtime
+from agents.config import Learning, Runtime
 from agents.fleet.restarts import FleetError, Restarts
 from envs.api import Array, EnvError
 
@@ -37,6 +37,7 @@ class RemoteActor:
         from agents.registry import algorithm, parse
 
         config = parse(raw)
+        assert isinstance(config, Learning)
         torch.set_num_threads(config.runtime.threads)
         self.actor = algorithm(config.algorithm).load().actor(config, index, incarnation)
         if state:
@@ -69,7 +70,7 @@ class RayFleet:
     budget, and at once for an error that a replacement would repeat.
     """
 
-    def __init__(self, config: Experiment) -> None:
+    def __init__(self, config: Learning) -> None:
         self.started = connect(config.runtime)
         import ray
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from agents.config import (
     Activation,
     Collection,
-    Experiment,
+    Control,
     Fraction,
     Natural,
     Network,
@@ -80,7 +80,7 @@ class DQNLearner(Config):
         return self
 
 
-class DQN(Experiment):
+class DQN(Control):
     algorithm: Literal["dqn"] = "dqn"
     """deep Q-network"""
     rollout: Collection = Collection(steps=4)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from agents.config import Environment
+from agents.config import Control, Environment
 from agents.registry import parse
 from agents.rollout import make_env
 from agents.train import Training, fleet
@@ -112,7 +112,9 @@ WORKS = {
 @contextmanager
 def trained(raw: dict[str, Any], burn_in: int, steps: int) -> Iterator[Trial]:
     """Our loop: each trial makes `steps` environment steps."""
-    training = Training(parse(QUIET | raw))
+    config = parse(QUIET | raw)
+    assert isinstance(config, Control)
+    training = Training(config)
     training.fleet = fleet(training.config, training.module)
 
     def advance(steps: int) -> None:
@@ -152,6 +154,7 @@ def rllib(work: Work) -> Iterator[Trial]:
     from ray.rllib.core.rl_module.default_model_config import DefaultModelConfig
 
     ours = parse(QUIET | work.config)
+    assert isinstance(ours, Control)
     learner: Any = ours.learner  # type: ignore[attr-defined]  # it is PPO's
     rows = work.steps
     config = (

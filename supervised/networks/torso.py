@@ -45,6 +45,20 @@ def mlp(inputs: int, hidden: Sequence[int], activation: str) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def nips_cnn(channels: int, height: int, width: int) -> nn.Sequential:
+    """The convolutions of Mnih et al. (2013), https://arxiv.org/abs/1312.5602: [B, C, H, W] -> [B, F].
+
+    A third of the arithmetic of `nature_cnn`, which counts when there is no GPU.
+    """
+    return nn.Sequential(
+        nn.Conv2d(channels, 16, 8, stride=4),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 4, stride=2),
+        nn.ReLU(),
+        nn.Flatten(),
+    )
+
+
 def nature_cnn(channels: int, height: int, width: int) -> nn.Sequential:
     """The convolutions of Mnih et al. (2015), https://doi.org/10.1038/nature14236: [B, C, H, W] -> [B, F]."""
     return nn.Sequential(
@@ -56,6 +70,9 @@ def nature_cnn(channels: int, height: int, width: int) -> nn.Sequential:
         nn.ReLU(),
         nn.Flatten(),
     )
+
+
+CONVOLUTIONS = {"nips_cnn": nips_cnn, "nature_cnn": nature_cnn}
 
 
 class Normalize(nn.Module):
@@ -84,7 +101,7 @@ class Pixels(nn.Module):
 def torso(shape: Sequence[int], kind: str, hidden: Sequence[int], activation: str) -> tuple[nn.Sequential, int]:
     """Build a torso for observations of `shape` and return it with the width of its features.
 
-    kind: "mlp" flattens whatever comes; "nature_cnn" wants pictures [C, H, W] of at least 36 x 36.
+    kind: "mlp" flattens whatever comes; "nips_cnn" and "nature_cnn" want pictures [C, H, W] of at least 36 x 36.
     """
     if kind == "mlp":
         inputs = math.prod(shape)
@@ -92,10 +109,10 @@ def torso(shape: Sequence[int], kind: str, hidden: Sequence[int], activation: st
         return nn.Sequential(*flatten, mlp(inputs, hidden, activation)), hidden[-1] if hidden else inputs
     if len(shape) != 3 or min(shape[1:]) < 36:
         raise ValueError(
-            f"network.torso=nature_cnn wants pictures of shape [channels, height, width] and at least 36 x 36, "
+            f"network.torso={kind} wants pictures of shape [channels, height, width] and at least 36 x 36, "
             f"but observations have shape {list(shape)}; use network.torso=mlp"
         )
-    convolutions = nature_cnn(*shape)
+    convolutions = CONVOLUTIONS[kind](*shape)
     with torch.no_grad():
         features = convolutions(torch.zeros(1, *shape)).shape[1]
     return nn.Sequential(convolutions, mlp(features, hidden, activation)), hidden[-1] if hidden else features

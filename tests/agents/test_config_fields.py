@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from agents.actor_critic.config import PPO, PPOLearner
-from agents.config import Atari, Experiment, Runtime
+from agents.config import Atari, Experiment, Learning, Runtime
 from agents.fleet.ray_fleet import RayFleet
 from agents.fleet.restarts import Restarts
-from agents.registry import ALGORITHMS, algorithm, parse
+from agents.registry import ALGORITHMS, algorithm, driver, parse
 from agents.train import Training
 from envs import atari
 from experiment.config import Config, check, describe, dump
@@ -90,7 +90,7 @@ def noting(config: Experiment) -> Iterator[set[str]]:
 def read_by(config: Experiment, directory: Path) -> set[str]:
     text = dump(config)
     with noting(config) as read:
-        training = Training(config)
+        training = driver(config)
         with Run(directory, text, resume=False, console=False) as run:
             training.train(run)
     return read
@@ -147,6 +147,7 @@ def test_every_field_of_the_runtime_is_read(ray_here: None, monkeypatch: pytest.
     monkeypatch.setattr(ray, "init", init)
     monkeypatch.setattr("agents.fleet.ray_fleet.reach", lambda address: None)
     config = parse(raw("ppo", runtime={"kind": "ray", "actors": 2, "mode": "asynchronous"}))
+    assert isinstance(config, Learning)
     with noting(config) as read:
         with pytest.raises(Elsewhere):
             RayFleet(config)  # dashboard, address, actors

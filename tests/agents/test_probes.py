@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from agents.api import Carry, Experience, Learner
-from agents.config import Experiment
+from agents.config import Control
 from agents.registry import algorithm, parse
 from agents.rollout import RolloutActor, make_env
 from envs.api import Array, Step, VectorEnv
@@ -101,10 +101,11 @@ class Deadly:
 
 def train(
     options: dict[str, Any], world: str, seed: int = 0, broken: bool = False, clock: bool = False, **env: int
-) -> tuple[Experiment, Any]:
+) -> tuple[Control, Any]:
     """The loop of `agents/api.py` until the budget is spent. Returns the config and the learner."""
     torch.set_num_threads(1)
     config = parse(options | {"seed": seed, "env": options["env"] | {"id": f"sparring/{world}-v0"} | env})
+    assert isinstance(config, Control)
     module = algorithm(config.algorithm).load()
     actor: RolloutActor = module.actor(config, 0, 0)
     spec = actor.rollout.env.spec
@@ -126,7 +127,7 @@ def train(
     return config, learner
 
 
-def act(config: Experiment, learner: Learner, obs: Array, mask: Array | None = None) -> Array:
+def act(config: Control, learner: Learner, obs: Array, mask: Array | None = None) -> Array:
     """Actions without exploration, for observations [B, F]."""
     env = make_env(config.env, 1)
     policy = algorithm(config.algorithm).load().policy(config, env.spec, CPU)
@@ -139,7 +140,7 @@ def act(config: Experiment, learner: Learner, obs: Array, mask: Array | None = N
     return np.asarray(action)
 
 
-def value(config: Experiment, learner: Any, obs: Array) -> Array:
+def value(config: Control, learner: Any, obs: Array) -> Array:
     """What the learner thinks states are worth, [B]: V, max Q, or Q of the policy's action."""
     x = torch.from_numpy(obs)
     with torch.no_grad():
@@ -217,7 +218,7 @@ def riccati(gamma: float) -> float:
     return (b + math.sqrt(b * b + 4 * gamma)) / (2 * gamma) - 1
 
 
-def gain(config: Experiment, learner: Learner) -> float:
+def gain(config: Control, learner: Learner) -> float:
     """K of the policy, by least squares."""
     x = column(-0.8, -0.4, 0.4, 0.8)
     return float(-(act(config, learner, x) * x).sum() / (x * x).sum())

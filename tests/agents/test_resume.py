@@ -38,7 +38,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     requests = []
     for name in NAMES:
         assert train(raw(name), root / name) == 0
-        copy = as_if_killed(root / name, root / f"{name}-resumed", after=1)
+        copy = as_if_killed(root / name, root / f"{name}-resumed", after=2)
         requests.append(["--run-dir", str(copy), "--resume", "--quiet"])
     code = f"from scripts.train import main\nfor request in {requests!r}: assert main(request) == 0"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)
@@ -49,8 +49,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_resumed_run_is_the_run_that_never_stopped(runs: Path, name: str) -> None:
     assert_same_run(runs / name, runs / f"{name}-resumed")
     checkpoints = sorted((runs / name / "checkpoints").iterdir())
-    assert len(checkpoints) >= 4
-    middle, _ = load(checkpoints[1])
+    assert len(checkpoints) >= 5
+    middle, _ = load(checkpoints[2])
     episodes = [actor["rollout"]["lengths"] for actor in middle["fleet"]["actors"].values()]
     assert np.concatenate(episodes).any(), "it was in the middle of episodes"
     assert any(differences(middle, load(checkpoints[-1])[0]))
@@ -79,17 +79,23 @@ def test_what_is_not_restored_is_noticed(
         return restore(self, self.state_dict() if lost == "all" else state | {lost: self.state_dict()[lost]})
 
     monkeypatch.setattr(owner, "load_state_dict", forgetful)
-    copy = as_if_killed(runs / name, tmp_path / "run", after=1)
+    copy = as_if_killed(runs / name, tmp_path / "run", after=2)
     assert train(raw(name), copy, "--resume") == 0
     one, other = ({**state(run), "lines": lines(run)} for run in (runs / name, copy))
     found = list(differences(one, other))
     assert any(path.startswith(where) for path in found)
 
 
+def test_a_run_that_died_before_its_first_interval_was_over_goes_on_too(runs: Path, tmp_path: Path) -> None:
+    copy = as_if_killed(runs / "ppo", tmp_path / "run", after=0)
+    assert train(raw("ppo"), copy, "--resume") == 0
+    assert_same_run(runs / "ppo", copy)
+
+
 @pytest.mark.ray
 def test_ray_actors_are_resumed_too(runs: Path, tmp_path: Path, ray_here: None) -> None:
     assert train(raw("dqn"), tmp_path / "run", "runtime.kind=ray") == 0
-    copy = as_if_killed(tmp_path / "run", tmp_path / "copy", after=1)
+    copy = as_if_killed(tmp_path / "run", tmp_path / "copy", after=2)
     assert train(raw("dqn"), copy, "--resume", "runtime.kind=ray") == 0
     for run in (tmp_path / "run", copy):
         assert_same_run(runs / "dqn", run)  # and both are what local actors do

@@ -61,6 +61,7 @@ def test_initialization_is_the_generators(scheme: str) -> None:
         ((3,), "mlp", (5, 4), 4),
         ((2, 3), "mlp", (5,), 5),
         ((3,), "mlp", (), 3),
+        ((4, 84, 84), "nips_cnn", (256,), 256),
         ((4, 84, 84), "nature_cnn", (512,), 512),
     ],
 )
@@ -70,9 +71,9 @@ def test_torsos(shape: tuple[int, ...], kind: str, hidden: tuple[int, ...], widt
     assert module(torch.zeros(2, *shape)).shape == (2, width)
 
 
-def test_nature_cnn_has_the_papers_features() -> None:
-    _, features = torso((4, 84, 84), "nature_cnn", (), "relu")
-    assert features == 7 * 7 * 64
+def test_convolutions_have_the_papers_features() -> None:
+    assert torso((4, 84, 84), "nature_cnn", (), "relu")[1] == 7 * 7 * 64
+    assert torso((4, 84, 84), "nips_cnn", (), "relu")[1] == 9 * 9 * 32
     with pytest.raises(ValueError, match="36 x 36"):
         torso((4, 35, 84), "nature_cnn", (), "relu")
 
