@@ -1,0 +1,1 @@
+"""Imperfect information: compiled game trees, counterfactual regret minimization, best responses, linear programs."""
