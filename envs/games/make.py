@@ -7,13 +7,14 @@ import re
 from collections.abc import Callable
 
 from envs.api import Game
-from envs.games import breakthrough, connect_four, hex, kuhn_poker, leduc_poker, othello, tic_tac_toe
+from envs.games import breakthrough, connect_four, go, hex, kuhn_poker, leduc_poker, othello, tic_tac_toe
 from envs.games.native import NativeGame
 from envs.games.rules import Parameters, Rules
 
 NATIVE: dict[str, Callable[[str, Parameters], Rules | None]] = {
     "breakthrough": breakthrough.rules,
     "connect_four": connect_four.rules,
+    "go": go.rules,
     "hex": hex.rules,
     "kuhn_poker": kuhn_poker.rules,
     "leduc_poker": leduc_poker.rules,
@@ -56,6 +57,8 @@ def _parameters(name: str, text: str) -> Parameters:
             raise ValueError(f"{name}: {part!r} is not of the form parameter=value")
         if re.fullmatch(r"-?\d+", value):
             values[key] = int(value)
+        elif re.fullmatch(r"-?\d*\.\d*", value) and value.strip("-") != ".":
+            values[key] = float(value)
         else:
             values[key] = value.lower() == "true" if value.lower() in ("true", "false") else value
     return values

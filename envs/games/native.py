@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from envs.api import CHANCE, TERMINAL, Array, IllegalAction, Positions
-from envs.games import breakthrough, connect_four, hex, kuhn_poker, leduc_poker, othello, tic_tac_toe
+from envs.games import breakthrough, connect_four, go, hex, kuhn_poker, leduc_poker, othello, tic_tac_toe
 from envs.games.rules import (
     BREAKTHROUGH,
     CONNECT_FOUR,
     DRAWN,
+    GO,
     HEX,
     KUHN_POKER,
     LEDUC_POKER,
@@ -22,6 +23,7 @@ from envs.games.rules import (
     TIC_TAC_TOE,
     WON,
     Rules,
+    below,
     is_over,
     kernel,
 )
@@ -40,6 +42,8 @@ def play(kind: int, board: Array, position: Array, action: int) -> None:
         hex.play(board, position, action)
     elif kind == BREAKTHROUGH:
         breakthrough.play(board, position, action)
+    elif kind == GO:
+        go.play(board, position, action)
     elif kind == KUHN_POKER:
         kuhn_poker.play(board, position, action)
     elif kind == LEDUC_POKER:
@@ -61,6 +65,8 @@ def is_legal(kind: int, board: Array, position: Array, action: int) -> bool:
         return hex.is_legal(board, position, action)
     if kind == BREAKTHROUGH:
         return breakthrough.is_legal(board, position, action)
+    if kind == GO:
+        return go.is_legal(board, position, action)
     if kind == KUHN_POKER:
         return kuhn_poker.is_legal(board, position, action)
     return leduc_poker.is_legal(board, position, action)
@@ -84,9 +90,22 @@ def legal_into(kind: int, board: Array, position: Array, actions: Array) -> int:
         return hex.legal_into(board, position, actions)
     if kind == BREAKTHROUGH:
         return breakthrough.legal_into(board, position, actions)
+    if kind == GO:
+        return go.legal_into(board, position, actions)
     if kind == KUHN_POKER:
         return kuhn_poker.legal_into(board, position, actions)
     return leduc_poker.legal_into(board, position, actions)
+
+
+@kernel
+def random_action(kind: int, board: Array, position: Array, actions: Array, random: Array) -> int:
+    """A legal action, each as likely as the others, in a position that is not over: also an outcome of chance.
+
+    `actions` is int64 [A], to write in; `random` is the state of `rules.below`, uint64 [1], never 0.
+    """
+    if kind == GO:
+        return go.random_action(board, position, random)
+    return actions[below(legal_into(kind, board, position, actions), random)]
 
 
 @kernel
@@ -102,6 +121,8 @@ def observe_into(kind: int, board: Array, position: Array, seat: int, planes: Ar
         hex.observe_into(board, position, seat, planes)
     elif kind == BREAKTHROUGH:
         breakthrough.observe_into(board, position, seat, planes)
+    elif kind == GO:
+        go.observe_into(board, position, seat, planes)
     elif kind == KUHN_POKER:
         kuhn_poker.observe_into(board, position, seat, planes)
     elif kind == LEDUC_POKER:

@@ -16,7 +16,7 @@ their caller: what Game promises beside them (refused actions, all-False masks a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,11 +26,11 @@ from numba import njit
 from envs.api import Array, GameSpec
 
 WON, DRAWN, LUCK = 2, 4, 5  # a status below WON is the seat to move, from WON to DRAWN the game is over
-TIC_TAC_TOE, CONNECT_FOUR, OTHELLO, HEX, BREAKTHROUGH, KUHN_POKER, LEDUC_POKER = range(7)  # kinds
+TIC_TAC_TOE, CONNECT_FOUR, OTHELLO, HEX, BREAKTHROUGH, KUHN_POKER, LEDUC_POKER, GO = range(8)  # kinds
 ZERO, ONE = np.uint64(0), np.uint64(1)  # numba makes a float of a uint64 and a signed integer: keep to these
 _SOURCES = sorted(Path(__file__).parent.glob("*.py"))
 
-Parameters = dict[str, int | bool | str]
+Parameters = dict[str, int | float | bool | str]
 Bits = Any  # a uint64 in compiled code, which has no Python type
 
 
@@ -79,6 +79,18 @@ def lowest(bits: Bits) -> Any:
 def bit(index: int) -> Bits:
     """The uint64 with just this bit."""
     return ONE << np.uint64(index)
+
+
+@kernel
+def below(n: int, random: Array) -> Any:
+    """A number from 0 to n - 1. `random` uint64 [1] is the state of the stream, never 0: xorshift64*, Vigna 2016."""
+    state = random[0]
+    state ^= state >> np.uint64(12)
+    state ^= state << np.uint64(25)
+    state ^= state >> np.uint64(27)
+    random[0] = state
+    drawn = (state * np.uint64(2685821657736338717)) >> np.uint64(32)
+    return np.int64((drawn * np.uint64(n)) >> np.uint64(32))
 
 
 @kernel
@@ -132,11 +144,11 @@ def start(*words: int) -> Array:
     return np.array([0, *words], np.uint64)
 
 
-def read(name: str, given: Parameters, defaults: Mapping[str, int | bool | str]) -> list[int]:
+def read(name: str, given: Parameters, defaults: Parameters) -> list[Any]:
     """The parameters of a game in the order of `defaults`. Raises ValueError for an unknown one or another type."""
     for key, value in given.items():
         if key not in defaults:
             raise ValueError(f"{name}: unknown parameter {key!r}, known are {', '.join(defaults) or 'none'}")
         if type(value) is not type(defaults[key]):
             raise ValueError(f"{name}: {key} is {value!r}, expected {type(defaults[key]).__name__}")
-    return [int(given.get(key, default)) for key, default in defaults.items()]
+    return [given.get(key, default) for key, default in defaults.items()]

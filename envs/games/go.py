@@ -1,0 +1,288 @@
+"""Go on 2 to 19 rows, by area. Words: status, moves made, the ko, two for each cell, then a hash for each move.
+
+Cell and action are row * size + column; the last action is to pass. The ko is 1 + the cell that may not be taken back
+at once, 1 + pass after a pass, or 0. The first word of a cell is its stone (0 empty, 1 black, 2 white), two bits for the stones it ever held,
+the first cell of its chain and the next one around the chain. The second word, in the first cell of a chain, is the sum
+of 1, x and x * x over the liberties x of all its stones: an addition changes it, and it tells whether they are one cell.
+Last comes the Zobrist hash of the board after each move, for superko.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from envs.api import Array
+from envs.games.rules import (
+    DRAWN,
+    GO,
+    ONE,
+    WON,
+    ZERO,
+    Bits,
+    Parameters,
+    Rules,
+    below,
+    bit,
+    kernel,
+    read,
+    start,
+    to_move,
+    two_player,
+)
+
+MOVES, KO, CELLS = 1, 2, 3  # words; a cell's are CELLS + 2 * cell and the next
+STONE, EDGE = np.uint64(3), 3  # the stone of a cell; what stands around the board
+HELD, FIRST, NEXT = 1, np.uint64(4), np.uint64(16)  # where the parts of a cell's first word begin; HELD + stone
+INDEX = np.uint64(0xFFF)
+SUM, SQUARES = np.uint64(11), np.uint64(31)  # where the sums of x and x * x begin, in bits that are enough for 19 rows
+DOWN, UP, LENGTH, NEAR = 1, 2, 3, 4  # on the board: komi rounded, the longest game, 4 neighbours of each cell; hashes
+
+
+def rules(name: str, parameters: Parameters) -> Rules | None:
+    """None: with handicap stones, which are left to OpenSpiel."""
+    defaults = {"board_size": 19, "komi": 7.5, "handicap": 0, "max_game_length": 0}
+    size, komi, handicap, longest = read(name, parameters, defaults)
+    cells = size * size
+    if "max_game_length" not in parameters:
+        longest = 2 * cells
+    if not 2 <= size <= 19 or longest < 2:
+        raise ValueError(f"{name}: expected a board_size of 2 to 19 and a max_game_length of at least 2")
+    if handicap:
+        return None
+    hashes = np.random.default_rng(19).integers(-(2**63), 2**63, 2 * cells)
+    near = [near for cell in range(cells) for near in _neighbours(size, cell)]
+    board = np.array([cells, math.floor(komi), math.ceil(komi), longest, *near, *hashes], np.int64)
+    words = start(0, 0, *[0] * (2 * cells + 2), *[0] * (longest + 1))
+    words[CELLS + 2 * cells] = EDGE
+    return Rules(two_player(name, cells + 1, (4, size, size), longest), GO, board, words)
+
+
+def _neighbours(size: int, cell: int) -> list[int]:
+    """Four cells; beyond the edge there is one more cell, size * size."""
+    row, column = divmod(cell, size)
+    steps = [(row + 1, column), (row, column + 1), (row, column - 1), (row - 1, column)]
+    return [y * size + x if 0 <= y < size and 0 <= x < size else size * size for y, x in steps]
+
+
+@kernel
+def _stone(position: Array, cell: int) -> Any:
+    return position[CELLS + 2 * cell] & STONE
+
+
+@kernel
+def _first(position: Array, cell: int) -> Any:
+    return np.int64((position[CELLS + 2 * cell] >> FIRST) & INDEX)
+
+
+@kernel
+def _next(position: Array, cell: int) -> Any:
+    return np.int64(position[CELLS + 2 * cell] >> NEXT)
+
+
+@kernel
+def _liberties(position: Array, cell: int) -> Any:
+    """Of the chain to which a stone belongs."""
+    return position[CELLS + 1 + 2 * _first(position, cell)]
+
+
+@kernel
+def _liberty(cell: int) -> Bits:
+    x = np.uint64(cell)
+    return ONE + (x << SUM) + (x * x << SQUARES)
+
+
+@kernel
+def _in_atari(liberties: Bits) -> bool:
+    """Whether they are all one cell: only then the mean of the squares is the square of the mean."""
+    count = liberties & ((ONE << SUM) - ONE)
+    total = (liberties >> SUM) & ((ONE << (SQUARES - SUM)) - ONE)
+    return count * (liberties >> SQUARES) == total * total
+
+
+@kernel
+def _join(position: Array, first: int, other: int) -> None:
+    """Make one chain of two, given by their first cells; the relabelled one is `other`."""
+    cell = other
+    label = np.uint64(first) << FIRST
+    while True:
+        word = position[CELLS + 2 * cell]
+        position[CELLS + 2 * cell] = word & ~(INDEX << FIRST) | label
+        cell = np.int64(word >> NEXT)
+        if cell == other:
+            break
+    one, two = position[CELLS + 2 * first], position[CELLS + 2 * other]
+    low = (ONE << NEXT) - ONE
+    position[CELLS + 2 * first] = (one & low) | (two & ~low)
+    position[CELLS + 2 * other] = (two & low) | (one & ~low)
+    position[CELLS + 1 + 2 * first] += position[CELLS + 1 + 2 * other]
+    position[CELLS + 1 + 2 * other] = ZERO
+
+
+@kernel
+def _remove(board: Array, position: Array, captured: int) -> tuple[int, Bits]:
+    """Take a chain off the board. Returns how many stones it had, and how the hash of the board changes."""
+    cells = board[0]
+    stone = _stone(position, captured)
+    cell, stones, change = captured, 0, ZERO
+    while True:
+        after = _next(position, cell)
+        position[CELLS + 2 * cell] &= np.uint64(0b1100)
+        stones += 1
+        change ^= np.uint64(board[NEAR + 4 * cells + 2 * cell + np.int64(stone) - 1])
+        freed = _liberty(cell)
+        for index in range(4):
+            near = board[NEAR + 4 * cell + index]
+            if _stone(position, near) == STONE - stone:
+                position[CELLS + 1 + 2 * _first(position, near)] += freed
+        cell = after
+        if cell == captured:
+            break
+    return stones, change
+
+
+@kernel
+def _place(board: Array, position: Array, cell: int, seat: int) -> Bits:
+    """Put a stone, join and capture chains, set the ko. Returns how the hash of the board changes."""
+    own, other = np.uint64(1 + seat), np.uint64(2 - seat)
+    taken, liberties, enclosed = _liberty(cell), ZERO, True
+    for index in range(4):
+        near = board[NEAR + 4 * cell + index]
+        stone = _stone(position, near)
+        if stone == ZERO:
+            liberties += _liberty(near)
+        elif stone != STONE:
+            position[CELLS + 1 + 2 * _first(position, near)] -= taken
+        enclosed &= stone == other or stone == STONE
+    place = np.uint64(cell)
+    held = position[CELLS + 2 * cell] | bit(HELD + 1 + seat)
+    position[CELLS + 2 * cell] = held | own | place << FIRST | place << NEXT
+    position[CELLS + 1 + 2 * cell] = liberties
+    change = np.uint64(board[NEAR + 4 * board[0] + 2 * cell + seat])
+    first, captured, ko = cell, 0, 0
+    for index in range(4):
+        near = board[NEAR + 4 * cell + index]
+        stone = _stone(position, near)
+        if stone == own:
+            chain = _first(position, near)
+            if chain != first:
+                _join(position, chain, first)
+                first = chain
+        elif stone == other and _liberties(position, near) == ZERO:
+            stones, hash_of_them = _remove(board, position, near)
+            change ^= hash_of_them
+            captured += stones
+            ko = near + 1
+    position[KO] = ko if enclosed and captured == 1 else 0
+    return change
+
+
+@kernel
+def play(board: Array, position: Array, action: int) -> None:
+    cells, seat, moves = board[0], to_move(position), np.int64(position[MOVES]) + 1
+    boards = CELLS + 2 * cells + 2
+    now = position[boards + moves - 1]
+    position[MOVES] = moves
+    position[0] = 1 - seat
+    over = moves == board[LENGTH]
+    if action == cells:
+        over |= position[KO] == cells + 1
+        position[KO] = cells + 1
+    else:
+        held = position[CELLS + 2 * action] & bit(HELD + 1 + seat) != ZERO
+        now ^= _place(board, position, action, seat)
+        if held and _seen(position[boards : boards + moves], now):
+            position[0] = DRAWN
+            over = False
+    position[boards + moves] = now
+    if over:
+        position[0] = _result(board, position)
+
+
+@kernel
+def _seen(boards: Array, now: Bits) -> bool:
+    """Whether a board comes back. Only where the stone that made it had stood before need this be asked."""
+    seen = False
+    for board in boards:
+        seen |= board == now
+    return seen
+
+
+@kernel
+def _result(board: Array, position: Array) -> int:
+    """The last status, by area: stones, and empty regions that touch stones of one colour only."""
+    cells, more = board[0], 0
+    region, marked = np.empty(cells, np.int64), np.zeros(cells, np.bool_)
+    for cell in range(cells):
+        stone = _stone(position, cell)
+        if stone != ZERO:
+            more += 1 if stone == ONE else -1
+        elif not marked[cell]:
+            marked[cell] = True
+            region[0] = cell
+            size, done, touched = 1, 0, ZERO
+            while done < size:
+                for index in range(4):
+                    near = board[NEAR + 4 * region[done] + index]
+                    stone = _stone(position, near)
+                    if stone == STONE:
+                        continue
+                    touched |= stone
+                    if stone == ZERO and not marked[near]:
+                        marked[near] = True
+                        region[size] = near
+                        size += 1
+                done += 1
+            more += size if touched == ONE else -size if touched == ONE + ONE else 0
+    return WON if more > board[DOWN] else WON + 1 if more < board[UP] else DRAWN
+
+
+@kernel
+def is_legal(board: Array, position: Array, action: int) -> bool:
+    """A cell must be empty and no ko; a liberty must be there or come from a chain that joins or is captured."""
+    cells = board[0]
+    if not 0 <= action < cells:
+        return action == cells
+    if _stone(position, action) != ZERO or position[KO] == action + 1:
+        return False
+    own = position[0] + ONE
+    for index in range(4):
+        near = board[NEAR + 4 * action + index]
+        stone = _stone(position, near)
+        if stone == ZERO:
+            return True
+        if stone != STONE and _in_atari(_liberties(position, near)) != (stone == own):
+            return True
+    return False
+
+
+@kernel
+def legal_into(board: Array, position: Array, actions: Array) -> int:
+    found = 0
+    for action in range(board[0] + 1):
+        if is_legal(board, position, action):
+            actions[found] = action
+            found += 1
+    return found
+
+
+@kernel
+def random_action(board: Array, position: Array, random: Array) -> int:
+    """A legal action, each as likely as the others, without a list of them."""
+    while True:
+        action = below(board[0] + 1, random)
+        if is_legal(board, position, action):
+            return action
+
+
+@kernel
+def observe_into(board: Array, position: Array, seat: int, planes: Array) -> None:
+    """Black, white, empty, and ones where white is to move, whoever looks."""
+    cells = board[0]
+    for cell in range(cells):
+        plane = (np.int64(_stone(position, cell)) + 2) % 3
+        planes[plane * cells + cell] = 1.0
+    if position[MOVES] & ONE != ZERO:
+        planes[3 * cells :] = 1.0
