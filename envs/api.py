@@ -166,6 +166,13 @@ class Game(Protocol):
         """What `seat` [n] (default: whoever moves) knows, as a key: equal for positions that it can't tell apart."""
         ...
 
+    def information_tensor(self, positions: Positions, seat: Array | None = None) -> Array:
+        """[n, F] float32: the same for a network. Unlike `observe` it forgets nothing. OpenSpiel's tensor.
+
+        Raises ValueError where the game has none.
+        """
+        ...
+
 
 class IllegalAction(ValueError):
     """An action that the rules don't allow. The message says which row, which action, and what is legal there."""

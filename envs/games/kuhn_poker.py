@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.api import Array, GameSpec
+from envs.api import Array, GameSpec, Positions
 from envs.games.rules import (
     KUHN_POKER,
     LUCK,
@@ -99,3 +99,16 @@ def information_state(position: Array, seat: int) -> str:
     if not cards[seat]:
         return ""
     return f"{cards[seat] - 1}" + "".join("b" if bets >> move & 1 else "p" for move in range(moves))
+
+
+def information_tensor(positions: Positions, seats: Array) -> Array:
+    """[n, 11] OpenSpiel's: who looks, its card, for each of three moves whether it was a pass or a bet."""
+    known, rows = np.zeros((len(positions), 11), np.float32), np.arange(len(positions))
+    known[rows, seats] = 1.0
+    card = positions[rows, 1 + seats].astype(np.int64)
+    known[rows[card > 0], 1 + card[card > 0]] = 1.0
+    for move in range(3):
+        made = np.flatnonzero(positions[:, MOVES] > move)
+        bet = positions[made, BETS].astype(np.int64) >> move & 1
+        known[made, 5 + 2 * move + bet] = 1.0
+    return known

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.api import Array, GameSpec
+from envs.api import Array, GameSpec, Positions
 from envs.games.rules import (
     DRAWN,
     LEDUC_POKER,
@@ -160,3 +160,18 @@ def _moves(played: int) -> list[int]:
         moves.append((played & 3) - 1)
         played >>= 2
     return moves
+
+
+def information_tensor(positions: Positions, seats: Array) -> Array:
+    """[n, 30] OpenSpiel's: who looks, its card, the public card, for each of 2 x 4 moves: a call or a raise."""
+    known, rows = np.zeros((len(positions), 30), np.float32), np.arange(len(positions))
+    known[rows, seats] = 1.0
+    for word, before in ((1 + seats, 1), (PUBLIC, 1 + CARDS)):
+        card = positions[rows, word].astype(np.int64)
+        known[rows[card > 0], before + card[card > 0]] = 1.0
+    for number in range(2):
+        for move in range(4):
+            action = (positions[:, ROUND + number].astype(np.int64) >> 2 * move & 3) - 1
+            made = np.flatnonzero(action >= CALL)
+            known[made, 14 + 8 * number + 2 * move + action[made] - CALL] = 1.0
+    return known

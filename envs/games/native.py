@@ -242,6 +242,14 @@ class NativeGame:
             return [position.tobytes().hex() for position in positions]
         return [known(position, looks) for position, looks in zip(positions, seats, strict=True)]
 
+    def information_tensor(self, positions: Positions, seat: Array | None = None) -> Array:
+        """OpenSpiel's tensor where cards are hidden; else what is seen, flat."""
+        if self.rules.kind == KUHN_POKER:
+            return kuhn_poker.information_tensor(positions, self._looking(positions, seat))
+        if self.rules.kind == LEDUC_POKER:
+            return leduc_poker.information_tensor(positions, self._looking(positions, seat))
+        return self.observe(positions, seat).reshape(len(positions), int(np.prod(self.spec.obs_shape)))
+
     def _looking(self, positions: Positions, seat: Array | None) -> Array:
         seats = np.maximum(self.seat(positions), 0) if seat is None else np.asarray(seat, np.int64)
         if seats.shape != (len(positions),) or ((seats < 0) | (seats > 1)).any():

@@ -7,6 +7,7 @@ https://github.com/google-deepmind/open_spiel
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,18 @@ class OpenSpielGame:
             return [state.history_str() for state in positions]
         looking = self._looking(positions, seat)
         return [getattr(state, self._key)(looks) for state, looks in zip(positions, looking, strict=True)]
+
+    def information_tensor(self, positions: Positions, seat: Array | None = None) -> Array:
+        """OpenSpiel's; what is seen, in a game of perfect information without one. Raises ValueError with neither."""
+        kind = self._game.get_type()
+        if not kind.provides_information_state_tensor:
+            if kind.provides_observation_tensor and self.spec.perfect_information:
+                return self.observe(positions, seat).reshape(len(positions), math.prod(self.spec.obs_shape))
+            raise ValueError(f"OpenSpiel has no tensor of what is known in {self.spec.name}")
+        known = np.zeros((len(positions), math.prod(self._game.information_state_tensor_shape())), np.float32)
+        for row, (state, looks) in enumerate(zip(positions, self._looking(positions, seat), strict=True)):
+            known[row] = state.information_state_tensor(looks)
+        return known
 
     def _looking(self, positions: Positions, seat: Array | None) -> list[int]:
         seats = np.maximum(self.seat(positions), 0) if seat is None else np.asarray(seat, np.int64)

@@ -81,6 +81,9 @@ class Dice:
         shown = positions[:, [0, 2, 3, 4]] if self.fault == "secret" else positions
         return [str(row.tolist()) for row in shown]
 
+    def information_tensor(self, positions: Positions, seat: Array | None = None) -> Array:
+        return self.observe(positions, seat)
+
 
 def test_a_sound_game_passes() -> None:
     check_game(Dice(), games=20, seed=0)

@@ -55,6 +55,7 @@ def assert_same_as_open_spiel(name: str, games: int, seed: int) -> None:
             assert np.array_equal(ours.observe(mine, looks), theirs.observe(other, looks))
             if not ours.spec.perfect_information:
                 assert ours.information_state(mine, looks) == theirs.information_state(other, looks)
+            assert np.array_equal(ours.information_tensor(mine, looks), theirs.information_tensor(other, looks))
         mine, other, legal = mine[seat != TERMINAL], other[seat != TERMINAL], legal[seat != TERMINAL]
         actions = (legal * rng.random(legal.shape)).argmax(1)
         mine, other = ours.step(mine, actions), theirs.step(other, actions)

@@ -97,3 +97,14 @@ def test_simultaneous_moves_are_made_in_turns_and_unseen() -> None:
 def test_games_that_cannot_be_played_in_turns_are_refused(name: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         make_game(name)
+
+
+def test_what_is_known_as_a_tensor() -> None:
+    leduc = make_game("leduc_poker", native=False)
+    assert leduc.information_tensor(leduc.initial(2)).shape == (2, 30)
+    assert leduc.observe(leduc.initial(2)).shape == (2, 16)  # which forgets the bets
+    nim = make_game("nim")
+    assert np.array_equal(nim.information_tensor(nim.initial(2)), nim.observe(nim.initial(2)))
+    rummy = make_game("gin_rummy")
+    with pytest.raises(ValueError, match="no tensor of what is known in gin_rummy"):
+        rummy.information_tensor(rummy.initial(1))
