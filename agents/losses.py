@@ -100,9 +100,9 @@ def double_target(
     return td_target(reward, discount, next_q.gather(-1, choice).squeeze(-1))
 
 
-def twin_target(reward: Tensor, discount: Tensor, next_q: Tensor, other_next_q: Tensor) -> Tensor:
-    """Clipped double Q-learning of TD3 [n], detached: the smaller of two critics' values [n] of the next action.
+def clipped_target(reward: Tensor, discount: Tensor, next_q: Tensor) -> Tensor:
+    """Clipped double Q-learning of TD3 [n], detached: the smallest of K critics' values [K, n] of the next action.
 
-    https://arxiv.org/abs/1802.09477, eq. 10.
+    https://arxiv.org/abs/1802.09477, eq. 10; with one critic DDPG's target.
     """
-    return td_target(reward, discount, torch.minimum(next_q, other_next_q))
+    return td_target(reward, discount, next_q.amin(0))

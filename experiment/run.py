@@ -93,14 +93,27 @@ def exit_code(run: Run) -> int:
     return 0 if run.stop_signal is None else 128 + run.stop_signal
 
 
-def new_directory(config: str | Path, runs: str | Path = "runs") -> Path:
-    """A name for the directory of a run that nobody has yet: runs/<name of the config file>-<date>-<time>."""
-    name = Path(runs) / f"{Path(config).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+def new_directory(begins: str, runs: str | Path = "runs") -> Path:
+    """A name for the directory of a run that nobody has yet: runs/BEGINS-DATE-TIME."""
+    name = Path(runs) / f"{begins}-{time.strftime('%Y%m%d-%H%M%S')}"
     path, number = name, 1
     while path.exists():
         number += 1
         path = name.with_name(f"{name.name}-{number}")
     return path
+
+
+def command(main: Callable[[], int]) -> None:
+    """Leave with what a script's `main` returns. Ctrl-C at start-up is 130, a reader that has left (`| head`) is 0."""
+    try:
+        code = main()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains once more at its end
+        code = 0
+    sys.exit(code)
 
 
 @contextmanager

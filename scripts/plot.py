@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     for name, lines in curves.items():
         steps, (low, middle, high) = band(lines)
         label = name if len(lines) == 1 else f"{name}, median and range of {len(lines)} seeds"
-        axes.plot(steps, middle, label=label)
+        axes.plot(steps, middle, marker="o" if len(steps) == 1 else None, label=label)
         axes.fill_between(steps, low, high, alpha=0.2)
     axes.set(xlabel="environment steps", ylabel=asked.metric, title=asked.title)
     axes.legend()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from agents.registry import ALGORITHMS, algorithm, driver, parse
 from experiment.config import ConfigError, describe, dump, override, read
+from experiment.run import command
 
 if TYPE_CHECKING:
     from agents.config import Experiment
@@ -91,7 +92,7 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
     from experiment.checkpoint import CheckpointError, newest
     from experiment.run import Run, RunError, exit_code, new_directory
 
-    directory, state = asked.run_dir or new_directory(asked.config), None
+    directory, state = asked.run_dir or new_directory(f"{config.algorithm}-{asked.config.stem}"), None
     allowed: list[str] = []
     with ExitStack() as stack:
         try:
@@ -121,4 +122,4 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command(main)

@@ -163,7 +163,7 @@ def test_a_run_without_a_name_gets_one(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     assert main([str(config), "--quiet"]) == 0
     (made,) = (tmp_path / "runs").iterdir()
-    assert made.name.startswith("small-")
+    assert made.name.startswith("ppo-small-")
     assert {"config.yaml", "metrics.jsonl", "checkpoints"} <= {path.name for path in made.iterdir()}
 
 
@@ -220,7 +220,7 @@ def test_without_a_valid_checkpoint_nothing_begins_afresh(run: Path, capsys: pyt
         assert resume(run, "steps=320") == 2
     told = capsys.readouterr().err
     assert "holds no valid checkpoint" in told
-    assert told.count("is damaged") == 4
+    assert told.count("is damaged") == 5
     assert snapshot(run) == before
 
 

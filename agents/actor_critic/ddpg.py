@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from agents.actor_critic.config import DDPG
 from agents.api import Actor, Carry, Parts, Sample, State
 from agents.explore import gaussian_noise, ornstein_uhlenbeck
-from agents.losses import deterministic_policy_gradient, squared, td_target
+from agents.losses import clipped_target, deterministic_policy_gradient, squared
 from agents.means import Means
 from agents.memory.choose import replay
 from agents.networks import acting, normalize, set_statistics, torso_of
@@ -213,8 +213,8 @@ class Learner:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         normalize = self.network.normalize
         next_action = (self.policy.call(policy_target, batch.next_obs) + batch.noise).clamp(-1, 1)
-        next_q = self.critics.call(target, normalize(batch.next_obs), next_action).amin(0)
-        goal = td_target(batch.reward, batch.discount, next_q)
+        next_q = self.critics.call(target, normalize(batch.next_obs), next_action)  # [K, n]
+        goal = clipped_target(batch.reward, batch.discount, next_q)
         q = self.critics.call(parameters, normalize(batch.obs), batch.action)
         error = goal - q
         # Summed over twins: each critic learns as if it were alone.

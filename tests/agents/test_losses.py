@@ -67,7 +67,7 @@ def test_targets_by_hand() -> None:
     torch.testing.assert_close(losses.double_target(reward, discount, next_q, online, mask), torch.tensor([2.8, 2.0]))
     lower = torch.tensor([[True, True, False], [False, False, False]])
     torch.testing.assert_close(losses.max_target(reward, discount, next_q, lower), torch.tensor([2.8, 2.0]))
-    twin = losses.twin_target(reward, discount, next_q[:, 0], online[:, 1])
+    twin = losses.clipped_target(reward, discount, torch.stack([next_q[:, 0], online[:, 1]]))
     torch.testing.assert_close(twin, torch.tensor([1.9, 2.0]))
 
 
@@ -76,7 +76,7 @@ def test_targets_carry_no_gradient() -> None:
     discount = torch.full((N,), 0.9, dtype=torch.float64)
     assert not losses.max_target(reward, discount, q).requires_grad
     assert not losses.double_target(reward, discount, q, other).requires_grad
-    assert not losses.twin_target(reward, discount, q[:, 0], other[:, 0]).requires_grad
+    assert not losses.clipped_target(reward, discount, torch.stack([q[:, 0], other[:, 0]])).requires_grad
     assert not losses.td_target(reward, discount, q[:, 0]).requires_grad
 
 

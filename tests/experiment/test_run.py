@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from experiment.run import Every, Progress, Run, RunError, exit_code, new_directory
+from experiment.run import Every, Progress, Run, RunError, command, exit_code, new_directory
 
 
 def start(code: str, *arguments: object) -> subprocess.Popen[str]:
@@ -210,7 +210,31 @@ def test_new_directories_are_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(time, "strftime", lambda form: "20260101-120000")
     names = []
     for _ in range(3):
-        path = new_directory("configs/value/dqn.yaml", tmp_path / "runs")
+        path = new_directory("dqn", tmp_path / "runs")
         path.mkdir(parents=True)
         names.append(path.name)
     assert names == ["dqn-20260101-120000", "dqn-20260101-120000-2", "dqn-20260101-120000-3"]
+
+
+@pytest.mark.parametrize(("raised", "code"), [(None, 3), (KeyboardInterrupt, 130), (BrokenPipeError, 0)])
+def test_a_command_leaves_with_a_code(
+    raised: type[BaseException] | None, code: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def main() -> int:
+        if raised is not None:
+            raise raised
+        return 3
+
+    with pytest.raises(SystemExit) as left:
+        command(main)
+    assert left.value.code == code
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    endless = "from experiment.run import command\ndef main():\n    while True: print('y' * 1000)\ncommand(main)"
+    writer = subprocess.Popen([sys.executable, "-c", endless], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert writer.stdout is not None and writer.stderr is not None
+    writer.stdout.readline()
+    writer.stdout.close()
+    assert writer.stderr.read() == b""
+    assert writer.wait(30) == 0
