@@ -17,9 +17,9 @@ from envs.games.rules import (
     Parameters,
     Rules,
     bit,
-    kernel,
     lowest,
     read,
+    rule,
     start,
     to_move,
     two_player,
@@ -41,19 +41,19 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
     return Rules(spec, BREAKTHROUGH, board.view(np.int64), start(black, black << cells - camp))
 
 
-@kernel
+@rule
 def _step(board: Array, direction: int) -> int:
     """How much a direction adds to a cell."""
     return (board[1] if direction < 3 else -board[1]) + direction % 3 - 1
 
 
-@kernel
+@rule
 def _leading_to(cells: Bits, step: int) -> Bits:
     """The cells from which a step arrives at one of `cells`; none of a seat's stones has reached its last row yet."""
     return cells >> np.uint64(step) if step > 0 else cells << np.uint64(-step)
 
 
-@kernel
+@rule
 def _movable(board: Array, own: Bits, other: Bits, direction: int) -> Bits:
     """One's own stones that may go there: onto an empty cell or, slanted, also onto one of the other's."""
     if direction % 3 == 1:
@@ -62,7 +62,7 @@ def _movable(board: Array, own: Bits, other: Bits, direction: int) -> Bits:
     return own & inside & _leading_to(~own, _step(board, direction))
 
 
-@kernel
+@rule
 def play(board: Array, position: Array, action: int) -> None:
     seat = to_move(position)
     cell = action // 12
@@ -73,7 +73,7 @@ def play(board: Array, position: Array, action: int) -> None:
     position[0] = WON + seat if home or position[2 - seat] == ZERO else 1 - seat
 
 
-@kernel
+@rule
 def is_legal(board: Array, position: Array, action: int) -> bool:
     if not 0 <= action < board[0] * board[1] * 12:
         return False
@@ -84,7 +84,7 @@ def is_legal(board: Array, position: Array, action: int) -> bool:
     return (_leading_to(other, _step(board, direction)) & leaves != ZERO) == (action % 2 == 1)
 
 
-@kernel
+@rule
 def legal_into(board: Array, position: Array, actions: Array) -> int:
     seat, found = to_move(position), 0
     own, other, first = position[1 + seat], position[2 - seat], 3 * seat
@@ -111,7 +111,7 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
     return found
 
 
-@kernel
+@rule
 def observe_into(board: Array, position: Array, seat: int, planes: Array) -> None:
     """Black, white, empty, whoever looks."""
     cells = board[0] * board[1]

@@ -17,8 +17,8 @@ from envs.games.rules import (
     Parameters,
     Rules,
     bit,
-    kernel,
     read,
+    rule,
     start,
     to_move,
     two_player,
@@ -36,7 +36,7 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
     return Rules(spec, CONNECT_FOUR, np.array([rows, columns, x_in_row, egocentric, top]), start(0, 0))
 
 
-@kernel
+@rule
 def _has_line(stones: Bits, height: int, length: int) -> bool:
     """`length` stones in a row: upwards, to the right, or along a diagonal."""
     for step in (1, height, height + 1, height - 1):
@@ -48,7 +48,7 @@ def _has_line(stones: Bits, height: int, length: int) -> bool:
     return False
 
 
-@kernel
+@rule
 def play(board: Array, position: Array, action: int) -> None:
     height, seat, filled = board[0] + 1, to_move(position), position[1] | position[2]
     # added at the foot of a column, a bit carries through the stones there into the first empty cell
@@ -60,14 +60,14 @@ def play(board: Array, position: Array, action: int) -> None:
         position[0] = DRAWN if (position[1] | position[2]) & top == top else 1 - seat
 
 
-@kernel
+@rule
 def is_legal(board: Array, position: Array, action: int) -> bool:
     """Whether the top cell of a column is empty."""
     top = action * (board[0] + 1) + board[0] - 1
     return 0 <= action < board[1] and (position[1] | position[2]) & bit(top) == ZERO
 
 
-@kernel
+@rule
 def legal_into(board: Array, position: Array, actions: Array) -> int:
     found = 0
     for column in range(board[1]):
@@ -77,7 +77,7 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
     return found
 
 
-@kernel
+@rule
 def observe_into(board: Array, position: Array, seat: int, planes: Array) -> None:
     """Crosses, noughts, empty; or the other's, one's own, empty. The lowest row comes first."""
     rows, columns = board[0], board[1]

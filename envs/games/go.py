@@ -1,10 +1,11 @@
-"""Go on 2 to 19 rows, by area. Words: status, moves made, the ko, two for each cell, then a hash for each move.
+"""Go on 2 to 19 rows, by area. Cell and action are row * size + column; the last action is to pass.
 
-Cell and action are row * size + column; the last action is to pass. The ko is 1 + the cell that may not be taken back
-at once, 1 + pass after a pass, or 0. The first word of a cell is its stone (0 empty, 1 black, 2 white), two bits for the stones it ever held,
-the first cell of its chain and the next one around the chain. The second word, in the first cell of a chain, is the sum
-of 1, x and x * x over the liberties x of all its stones: an addition changes it, and it tells whether they are one cell.
-Last comes the Zobrist hash of the board after each move, for superko.
+Words: status, how many moves were made, the ko, six of bits for the empty cells, two for each cell, then one for each
+move. The ko is 1 + the cell that may not be taken back at once, 1 + pass after a pass, or 0. The first word of a cell
+is its stone (0 empty, 1 black, 2 white), two bits for the stones it ever held, the first cell of its chain, and the
+next one around the chain. The second word, in the first cell of a chain, has the sums of 1, x and x * x over the
+liberties x of all its stones: additions change them, and they tell whether all are one cell. A move's word is the
+Zobrist hash of the board after it, for superko.
 """
 
 from __future__ import annotations
@@ -26,14 +27,17 @@ from envs.games.rules import (
     Rules,
     below,
     bit,
-    kernel,
+    count,
+    lowest,
     read,
+    rule,
+    select,
     start,
     to_move,
     two_player,
 )
 
-MOVES, KO, CELLS = 1, 2, 3  # words; a cell's are CELLS + 2 * cell and the next
+MOVES, KO, EMPTY, CELLS = 1, 2, 3, 9  # words; a cell's are CELLS + 2 * cell and the next
 STONE, EDGE = np.uint64(3), 3  # the stone of a cell; what stands around the board
 HELD, FIRST, NEXT = 1, np.uint64(4), np.uint64(16)  # where the parts of a cell's first word begin; HELD + stone
 INDEX = np.uint64(0xFFF)
@@ -55,7 +59,8 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
     hashes = np.random.default_rng(19).integers(-(2**63), 2**63, 2 * cells)
     near = [near for cell in range(cells) for near in _neighbours(size, cell)]
     board = np.array([cells, math.floor(komi), math.ceil(komi), longest, *near, *hashes], np.int64)
-    words = start(0, 0, *[0] * (2 * cells + 2), *[0] * (longest + 1))
+    empty = [(1 << cells) - 1 >> 64 * word & (1 << 64) - 1 for word in range(CELLS - EMPTY)]
+    words = start(0, 0, *empty, *[0] * (2 * cells + 2), *[0] * (longest + 1))
     words[CELLS + 2 * cells] = EDGE
     return Rules(two_player(name, cells + 1, (4, size, size), longest), GO, board, words)
 
@@ -67,34 +72,34 @@ def _neighbours(size: int, cell: int) -> list[int]:
     return [y * size + x if 0 <= y < size and 0 <= x < size else size * size for y, x in steps]
 
 
-@kernel
+@rule
 def _stone(position: Array, cell: int) -> Any:
     return position[CELLS + 2 * cell] & STONE
 
 
-@kernel
+@rule
 def _first(position: Array, cell: int) -> Any:
     return np.int64((position[CELLS + 2 * cell] >> FIRST) & INDEX)
 
 
-@kernel
+@rule
 def _next(position: Array, cell: int) -> Any:
     return np.int64(position[CELLS + 2 * cell] >> NEXT)
 
 
-@kernel
+@rule
 def _liberties(position: Array, cell: int) -> Any:
     """Of the chain to which a stone belongs."""
     return position[CELLS + 1 + 2 * _first(position, cell)]
 
 
-@kernel
+@rule
 def _liberty(cell: int) -> Bits:
     x = np.uint64(cell)
     return ONE + (x << SUM) + (x * x << SQUARES)
 
 
-@kernel
+@rule
 def _in_atari(liberties: Bits) -> bool:
     """Whether they are all one cell: only then the mean of the squares is the square of the mean."""
     count = liberties & ((ONE << SUM) - ONE)
@@ -102,7 +107,7 @@ def _in_atari(liberties: Bits) -> bool:
     return count * (liberties >> SQUARES) == total * total
 
 
-@kernel
+@rule
 def _join(position: Array, first: int, other: int) -> None:
     """Make one chain of two, given by their first cells; the relabelled one is `other`."""
     cell = other
@@ -121,7 +126,7 @@ def _join(position: Array, first: int, other: int) -> None:
     position[CELLS + 1 + 2 * other] = ZERO
 
 
-@kernel
+@rule
 def _remove(board: Array, position: Array, captured: int) -> tuple[int, Bits]:
     """Take a chain off the board. Returns how many stones it had, and how the hash of the board changes."""
     cells = board[0]
@@ -130,6 +135,7 @@ def _remove(board: Array, position: Array, captured: int) -> tuple[int, Bits]:
     while True:
         after = _next(position, cell)
         position[CELLS + 2 * cell] &= np.uint64(0b1100)
+        position[EMPTY + (cell >> 6)] |= bit(cell & 63)
         stones += 1
         change ^= np.uint64(board[NEAR + 4 * cells + 2 * cell + np.int64(stone) - 1])
         freed = _liberty(cell)
@@ -143,7 +149,7 @@ def _remove(board: Array, position: Array, captured: int) -> tuple[int, Bits]:
     return stones, change
 
 
-@kernel
+@rule
 def _place(board: Array, position: Array, cell: int, seat: int) -> Bits:
     """Put a stone, join and capture chains, set the ko. Returns how the hash of the board changes."""
     own, other = np.uint64(1 + seat), np.uint64(2 - seat)
@@ -155,7 +161,8 @@ def _place(board: Array, position: Array, cell: int, seat: int) -> Bits:
             liberties += _liberty(near)
         elif stone != STONE:
             position[CELLS + 1 + 2 * _first(position, near)] -= taken
-        enclosed &= stone == other or stone == STONE
+        enclosed &= stone != ZERO and stone != own
+    position[EMPTY + (cell >> 6)] ^= bit(cell & 63)
     place = np.uint64(cell)
     held = position[CELLS + 2 * cell] | bit(HELD + 1 + seat)
     position[CELLS + 2 * cell] = held | own | place << FIRST | place << NEXT
@@ -179,7 +186,7 @@ def _place(board: Array, position: Array, cell: int, seat: int) -> Bits:
     return change
 
 
-@kernel
+@rule
 def play(board: Array, position: Array, action: int) -> None:
     cells, seat, moves = board[0], to_move(position), np.int64(position[MOVES]) + 1
     boards = CELLS + 2 * cells + 2
@@ -193,7 +200,7 @@ def play(board: Array, position: Array, action: int) -> None:
     else:
         held = position[CELLS + 2 * action] & bit(HELD + 1 + seat) != ZERO
         now ^= _place(board, position, action, seat)
-        if held and _seen(position[boards : boards + moves], now):
+        if held and _seen(position, boards, boards + moves, now):
             position[0] = DRAWN
             over = False
     position[boards + moves] = now
@@ -201,51 +208,72 @@ def play(board: Array, position: Array, action: int) -> None:
         position[0] = _result(board, position)
 
 
-@kernel
-def _seen(boards: Array, now: Bits) -> bool:
+@rule
+def _seen(position: Array, first: int, end: int, now: Bits) -> bool:
     """Whether a board comes back. Only where the stone that made it had stood before need this be asked."""
     seen = False
-    for board in boards:
-        seen |= board == now
+    for word in range(first, end):
+        seen |= position[word] == now
     return seen
 
 
-@kernel
+@rule
 def _result(board: Array, position: Array) -> int:
     """The last status, by area: stones, and empty regions that touch stones of one colour only."""
-    cells, more = board[0], 0
-    region, marked = np.empty(cells, np.int64), np.zeros(cells, np.bool_)
-    for cell in range(cells):
+    more = 0
+    for cell in range(board[0]):
         stone = _stone(position, cell)
         if stone != ZERO:
             more += 1 if stone == ONE else -1
-        elif not marked[cell]:
-            marked[cell] = True
-            region[0] = cell
-            size, done, touched = 1, 0, ZERO
-            while done < size:
-                for index in range(4):
-                    near = board[NEAR + 4 * region[done] + index]
-                    stone = _stone(position, near)
-                    if stone == STONE:
-                        continue
-                    touched |= stone
-                    if stone == ZERO and not marked[near]:
-                        marked[near] = True
-                        region[size] = near
-                        size += 1
-                done += 1
+        elif position[EMPTY + (cell >> 6)] & bit(cell & 63) != ZERO:
+            size, touched = _region(board, position, cell)
             more += size if touched == ONE else -size if touched == ONE + ONE else 0
+    for cell in range(board[0]):
+        if _stone(position, cell) == ZERO:
+            position[EMPTY + (cell >> 6)] |= bit(cell & 63)
     return WON if more > board[DOWN] else WON + 1 if more < board[UP] else DRAWN
 
 
-@kernel
+@rule
+def _region(board: Array, position: Array, cell: int) -> tuple[int, Bits]:
+    """How many cells an empty region has, and which stones it touches, as bits.
+
+    Cells that were found lose their bit for being empty; those that still wait are a list in their own words.
+    """
+    size, touched, last = 0, ZERO, cell
+    position[EMPTY + (cell >> 6)] ^= bit(cell & 63)
+    position[CELLS + 2 * cell] |= np.uint64(cell) << NEXT
+    while True:
+        size += 1
+        for index in range(4):
+            near = board[NEAR + 4 * cell + index]
+            stone = _stone(position, near)
+            if stone == ZERO and position[EMPTY + (near >> 6)] & bit(near & 63) != ZERO:
+                position[EMPTY + (near >> 6)] ^= bit(near & 63)
+                position[CELLS + 2 * last] ^= np.uint64(last ^ near) << NEXT  # the last of the list is its own next
+                position[CELLS + 2 * near] |= np.uint64(near) << NEXT
+                last = near
+            elif stone != STONE:
+                touched |= stone
+        after = _next(position, cell)
+        position[CELLS + 2 * cell] &= np.uint64(0b1100)
+        if after == cell:
+            return size, touched
+        cell = after
+
+
+@rule
 def is_legal(board: Array, position: Array, action: int) -> bool:
-    """A cell must be empty and no ko; a liberty must be there or come from a chain that joins or is captured."""
     cells = board[0]
     if not 0 <= action < cells:
         return action == cells
-    if _stone(position, action) != ZERO or position[KO] == action + 1:
+    return _stone(position, action) == ZERO and _is_free(board, position, action)
+
+
+@rule
+def _is_free(board: Array, position: Array, action: int) -> bool:
+    """An empty cell must be no ko; a liberty must be there or come from a chain that joins or is captured."""
+    if position[KO] == action + 1:
         return False
     own = position[0] + ONE
     for index in range(4):
@@ -258,26 +286,40 @@ def is_legal(board: Array, position: Array, action: int) -> bool:
     return False
 
 
-@kernel
+@rule
 def legal_into(board: Array, position: Array, actions: Array) -> int:
     found = 0
-    for action in range(board[0] + 1):
-        if is_legal(board, position, action):
-            actions[found] = action
-            found += 1
-    return found
+    for word in range(CELLS - EMPTY):
+        empty = position[EMPTY + word]
+        while empty != ZERO:
+            action = 64 * word + lowest(empty)
+            empty &= empty - ONE
+            if _is_free(board, position, action):
+                actions[found] = action
+                found += 1
+    actions[found] = board[0]
+    return found + 1
 
 
-@kernel
+@rule
 def random_action(board: Array, position: Array, random: Array) -> int:
-    """A legal action, each as likely as the others, without a list of them."""
+    """A legal action, each as likely as the others: an empty cell or to pass, until it is a legal one."""
+    empty = 0
+    for word in range(EMPTY, CELLS):
+        empty += count(position[word])
     while True:
-        action = below(board[0] + 1, random)
-        if is_legal(board, position, action):
+        rank, word = below(empty + 1, random), EMPTY
+        if rank == empty:
+            return board[0]
+        while rank >= count(position[word]):
+            rank -= count(position[word])
+            word += 1
+        action = 64 * (word - EMPTY) + select(position[word], rank)
+        if _is_free(board, position, action):
             return action
 
 
-@kernel
+@rule
 def observe_into(board: Array, position: Array, seat: int, planes: Array) -> None:
     """Black, white, empty, and ones where white is to move, whoever looks."""
     cells = board[0]

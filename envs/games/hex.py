@@ -21,9 +21,9 @@ from envs.games.rules import (
     Parameters,
     Rules,
     bit,
-    kernel,
     lowest,
     read,
+    rule,
     set_bits,
     start,
     to_move,
@@ -60,19 +60,19 @@ def _neighbours(rows: int, columns: int, cell: int) -> list[int]:
     return [row * columns + column if 0 <= row < rows and 0 <= column < columns else -1 for row, column in near]
 
 
-@kernel
+@rule
 def _cell(position: Array, cell: int) -> Any:
     return np.int64((position[CELLS + (cell >> 4)] >> np.uint64(4 * (cell & 15))) & np.uint64(15))
 
 
-@kernel
+@rule
 def _put(position: Array, cell: int, plane: int) -> None:
     shift = np.uint64(4 * (cell & 15))
     word = position[CELLS + (cell >> 4)] & ~(np.uint64(15) << shift)
     position[CELLS + (cell >> 4)] = word | np.uint64(plane) << shift
 
 
-@kernel
+@rule
 def _connection(board: Array, position: Array, seat: int, cell: int) -> int:
     """What a stone would be: 0 in the open, 1 and 2 connected to the one and the other edge, 3 to both."""
     along = cell // board[1] if seat == 0 else cell % board[1]
@@ -86,7 +86,7 @@ def _connection(board: Array, position: Array, seat: int, cell: int) -> int:
     return 2 * first + last
 
 
-@kernel
+@rule
 def play(board: Array, position: Array, action: int) -> None:
     seat = to_move(position)
     side = 1 if seat == 0 else -1
@@ -99,7 +99,7 @@ def play(board: Array, position: Array, action: int) -> None:
         _tell(board, position, action, stone, stone + side * connection)
 
 
-@kernel
+@rule
 def _tell(board: Array, position: Array, cell: int, stone: int, connected: int) -> None:
     """Make `connected` all stones that hang together with `cell`. Cells that wait are two words of bits."""
     low, high = ZERO, ZERO
@@ -122,20 +122,17 @@ def _tell(board: Array, position: Array, cell: int, stone: int, connected: int) 
             return
 
 
-@kernel
+@rule
 def is_legal(board: Array, position: Array, action: int) -> bool:
     return 0 <= action < board[0] * board[1] and position[1 + (action >> 6)] & bit(action & 63) != ZERO
 
 
-@kernel
+@rule
 def legal_into(board: Array, position: Array, actions: Array) -> int:
-    found = set_bits(position[1], actions)
-    more = set_bits(position[2], actions[found:])
-    actions[found : found + more] += 64
-    return found + more
+    return set_bits(position[2], 64, actions, set_bits(position[1], 0, actions, 0))
 
 
-@kernel
+@rule
 def observe_into(board: Array, position: Array, seat: int, planes: Array) -> None:
     """Nine planes of what a cell is; or black, white, empty. Whoever looks."""
     cells = board[0] * board[1]

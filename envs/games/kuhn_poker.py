@@ -18,8 +18,8 @@ from envs.games.rules import (
     Parameters,
     Rules,
     bit,
-    kernel,
     read,
+    rule,
     to_move,
 )
 
@@ -37,7 +37,7 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
     return Rules(spec, KUHN_POKER, np.zeros(0, np.int64), start, information_state)
 
 
-@kernel
+@rule
 def play(board: Array, position: Array, action: int) -> None:
     if position[0] == LUCK:
         if position[1] == ZERO:
@@ -59,14 +59,14 @@ def play(board: Array, position: Array, action: int) -> None:
         position[0] = 1 - seat
 
 
-@kernel
+@rule
 def is_legal(board: Array, position: Array, action: int) -> bool:
     if position[0] == LUCK:
         return 0 <= action < CARDS and position[1] != np.uint64(action + 1)
     return 0 <= action < 2
 
 
-@kernel
+@rule
 def legal_into(board: Array, position: Array, actions: Array) -> int:
     found = 0
     for action in range(CARDS):
@@ -76,14 +76,14 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
     return found
 
 
-@kernel
+@rule
 def chips(position: Array, seat: int) -> int:
     """What a seat has put in: the ante and its bet. Seat 0 makes the moves 0 and 2, seat 1 move 1."""
     own = np.uint64(0b101) if seat == 0 else np.uint64(0b010)
     return 2 if position[BETS] & own != ZERO else 1
 
 
-@kernel
+@rule
 def observe_into(board: Array, position: Array, seat: int, planes: Array) -> None:
     """Who looks, its card, what each seat has put in."""
     planes[seat] = 1.0

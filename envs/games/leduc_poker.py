@@ -20,8 +20,8 @@ from envs.games.rules import (
     ZERO,
     Parameters,
     Rules,
-    kernel,
     read,
+    rule,
     to_move,
 )
 
@@ -40,7 +40,7 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
     return Rules(spec, LEDUC_POKER, np.zeros(0, np.int64), start, information_state)
 
 
-@kernel
+@rule
 def play(board: Array, position: Array, action: int) -> None:
     if position[0] == LUCK:
         _deal(position, action)
@@ -61,7 +61,7 @@ def play(board: Array, position: Array, action: int) -> None:
         position[0] = LUCK
 
 
-@kernel
+@rule
 def _deal(position: Array, card: int) -> None:
     word = 1
     while position[word] != ZERO:
@@ -71,7 +71,7 @@ def _deal(position: Array, card: int) -> None:
         position[0] = ZERO
 
 
-@kernel
+@rule
 def _round(position: Array) -> tuple[int, int]:
     """How many moves were made in this round of bets, and how many of them were raises."""
     moves, raises = 0, 0
@@ -83,7 +83,7 @@ def _round(position: Array) -> tuple[int, int]:
     return moves, raises
 
 
-@kernel
+@rule
 def _showdown(position: Array) -> int:
     """The last status: a pair with the public card wins, then the higher rank."""
     first, second = (np.int64(position[1]) - 1) // 2, (np.int64(position[2]) - 1) // 2
@@ -93,7 +93,7 @@ def _showdown(position: Array) -> int:
     return WON if first == public or (first > second and second != public) else WON + 1
 
 
-@kernel
+@rule
 def is_legal(board: Array, position: Array, action: int) -> bool:
     if position[0] == LUCK:
         card = np.uint64(action + 1)
@@ -104,7 +104,7 @@ def is_legal(board: Array, position: Array, action: int) -> bool:
     return action == CALL or (action == RAISE and _round(position)[1] < 2)
 
 
-@kernel
+@rule
 def legal_into(board: Array, position: Array, actions: Array) -> int:
     found = 0
     for action in range(CARDS):
@@ -114,13 +114,13 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
     return found
 
 
-@kernel
+@rule
 def chips(position: Array, seat: int) -> Any:
     """What a seat has put in."""
     return np.int64(position[CHIPS + seat])
 
 
-@kernel
+@rule
 def observe_into(board: Array, position: Array, seat: int, planes: Array) -> None:
     """Who looks, its card, the public card, what each seat has put in."""
     planes[seat] = 1.0

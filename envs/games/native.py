@@ -26,10 +26,11 @@ from envs.games.rules import (
     below,
     is_over,
     kernel,
+    rule,
 )
 
 
-@kernel
+@rule
 def play(kind: int, board: Array, position: Array, action: int) -> None:
     """Play a legal action in a position that is not over, in place."""
     if kind == TIC_TAC_TOE:
@@ -50,7 +51,7 @@ def play(kind: int, board: Array, position: Array, action: int) -> None:
         leduc_poker.play(board, position, action)
 
 
-@kernel
+@rule
 def is_legal(kind: int, board: Array, position: Array, action: int) -> bool:
     """Whether any integer is a legal action; none is after the end."""
     if is_over(position):
@@ -72,7 +73,7 @@ def is_legal(kind: int, board: Array, position: Array, action: int) -> bool:
     return leduc_poker.is_legal(board, position, action)
 
 
-@kernel
+@rule
 def legal_into(kind: int, board: Array, position: Array, actions: Array) -> int:
     """Write the legal actions, ascending, and return how many; none after the end. `actions` is int64 [A].
 
@@ -97,7 +98,7 @@ def legal_into(kind: int, board: Array, position: Array, actions: Array) -> int:
     return leduc_poker.legal_into(board, position, actions)
 
 
-@kernel
+@rule
 def random_action(kind: int, board: Array, position: Array, actions: Array, random: Array) -> int:
     """A legal action, each as likely as the others, in a position that is not over: also an outcome of chance.
 
@@ -108,7 +109,7 @@ def random_action(kind: int, board: Array, position: Array, actions: Array, rand
     return actions[below(legal_into(kind, board, position, actions), random)]
 
 
-@kernel
+@rule
 def observe_into(kind: int, board: Array, position: Array, seat: int, planes: Array) -> None:
     """Write the ones of what `seat` sees into `planes`, flat float32 zeros."""
     if kind == TIC_TAC_TOE:
@@ -129,7 +130,7 @@ def observe_into(kind: int, board: Array, position: Array, seat: int, planes: Ar
         leduc_poker.observe_into(board, position, seat, planes)
 
 
-@kernel
+@rule
 def payoff(kind: int, board: Array, position: Array) -> float:
     """What seat 0 has won when the game is over, else 0. Seat 1 has lost as much: native games sum to zero."""
     if not is_over(position) or position[0] == DRAWN:

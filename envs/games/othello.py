@@ -19,8 +19,8 @@ from envs.games.rules import (
     Rules,
     bit,
     count,
-    kernel,
     read,
+    rule,
     set_bits,
     start,
     to_move,
@@ -44,12 +44,12 @@ def rules(name: str, parameters: Parameters) -> Rules:
     return Rules(spec, OTHELLO, board.view(np.int64), start(black, white))
 
 
-@kernel
+@rule
 def _shift(bits: Bits, step: int) -> Bits:
     return bits << np.uint64(step) if step > 0 else bits >> np.uint64(-step)
 
 
-@kernel
+@rule
 def _direction(board: Array, index: int) -> tuple[int, Bits, Bits]:
     """One of 8 directions: its step, the cells that a line may run through, and those that a step may arrive at."""
     size, full = board[0], np.uint64(board[1])
@@ -63,7 +63,7 @@ def _direction(board: Array, index: int) -> tuple[int, Bits, Bits]:
     return (index - 6) * size - 1, inner, np.uint64(board[4])
 
 
-@kernel
+@rule
 def _moves(board: Array, own: Bits, other: Bits) -> Bits:
     """The empty cells from which a line of the other's stones leads to one's own."""
     found, empty = ZERO, np.uint64(board[1]) & ~(own | other)
@@ -77,7 +77,7 @@ def _moves(board: Array, own: Bits, other: Bits) -> Bits:
     return found
 
 
-@kernel
+@rule
 def _flipped(board: Array, own: Bits, other: Bits, cell: int) -> Bits:
     """The other's stones that a stone of one's own in `cell` turns over."""
     turned, placed = ZERO, bit(cell)
@@ -92,7 +92,7 @@ def _flipped(board: Array, own: Bits, other: Bits, cell: int) -> Bits:
     return turned
 
 
-@kernel
+@rule
 def play(board: Array, position: Array, action: int) -> None:
     seat = to_move(position)
     own, other = position[1 + seat], position[2 - seat]
@@ -107,7 +107,7 @@ def play(board: Array, position: Array, action: int) -> None:
     position[0] = DRAWN if more == 0 else WON + (seat if more > 0 else 1 - seat)
 
 
-@kernel
+@rule
 def is_legal(board: Array, position: Array, action: int) -> bool:
     seat, cells = to_move(position), board[0] * board[0]
     own, other = position[1 + seat], position[2 - seat]
@@ -116,17 +116,17 @@ def is_legal(board: Array, position: Array, action: int) -> bool:
     return 0 <= action < cells and (own | other) & bit(action) == ZERO and _flipped(board, own, other, action) != ZERO
 
 
-@kernel
+@rule
 def legal_into(board: Array, position: Array, actions: Array) -> int:
     seat = to_move(position)
     moves = _moves(board, position[1 + seat], position[2 - seat])
     if moves == ZERO:
         actions[0] = board[0] * board[0]
         return 1
-    return set_bits(moves, actions)
+    return set_bits(moves, 0, actions, 0)
 
 
-@kernel
+@rule
 def observe_into(board: Array, position: Array, seat: int, planes: Array) -> None:
     """Empty, one's own, the other's."""
     cells = board[0] * board[0]

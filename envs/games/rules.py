@@ -52,7 +52,18 @@ def kernel(function: Callable[..., Any]) -> Any:
 
     By itself numba looks at the file of `function` only, and would go on with old kernels that were compiled into it.
     """
-    compiled = njit(cache=True)(function)
+    return _watched(njit(cache=True)(function))
+
+
+def rule(function: Callable[..., Any]) -> Any:
+    """A kernel that makes no arrays (views are fine): numba then need not count references to those it is given.
+
+    Counting them costs more than a move of most games does.
+    """
+    return _watched(njit(cache=True, _nrt=False)(function))
+
+
+def _watched(compiled: Any) -> Any:
     cache = getattr(compiled, "_cache", None)  # absent under NUMBA_DISABLE_JIT
     if cache is not None:
         stamps = [(source.stat().st_mtime, source.stat().st_size) for source in _SOURCES]
@@ -60,7 +71,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     return compiled
 
 
-@kernel
+@rule
 def count(bits: Bits) -> Any:
     """How many bits of a uint64 are set. LLVM knows this form and makes one instruction of it."""
     bits = bits - ((bits >> ONE) & np.uint64(0x5555555555555555))
@@ -69,19 +80,38 @@ def count(bits: Bits) -> Any:
     return np.int64((bits * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
-@kernel
+@rule
 def lowest(bits: Bits) -> Any:
     """The index of the lowest bit of a uint64 that is not 0."""
     return count((bits & (~bits + ONE)) - ONE)
 
 
-@kernel
+@rule
+def select(bits: Bits, rank: int) -> Any:
+    """The index of the set bit that has `rank` set bits below it. There must be one.
+
+    Vigna, Broadword implementation of rank/select queries, 2008: first the byte, then the bit in it, without a loop.
+    """
+    ones, tops, eight = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080), np.uint64(8)
+    sums = bits - ((bits >> ONE) & np.uint64(0x5555555555555555))
+    sums = (sums & np.uint64(0x3333333333333333)) + ((sums >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    sums = ((sums + (sums >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)) * ones  # of each byte and all below
+    wanted = np.uint64(rank)
+    below_it = ((((wanted * ones | tops) - sums) & tops) >> np.uint64(7)) * ones >> np.uint64(56)  # bytes
+    place = below_it * eight
+    wanted -= ((sums << eight) >> place) & np.uint64(0xFF)
+    spread = ((bits >> place) & np.uint64(0xFF)) * ones & np.uint64(0x8040201008040201)  # bit i of it, in byte i
+    sums = (((spread | ((spread | tops) - ones)) & tops) >> np.uint64(7)) * ones
+    return np.int64(place + (((((wanted * ones | tops) - sums) & tops) >> np.uint64(7)) * ones >> np.uint64(56)))
+
+
+@rule
 def bit(index: int) -> Bits:
     """The uint64 with just this bit."""
     return ONE << np.uint64(index)
 
 
-@kernel
+@rule
 def below(n: int, random: Array) -> Any:
     """A number from 0 to n - 1. `random` uint64 [1] is the state of the stream, never 0: xorshift64*, Vigna 2016."""
     state = random[0]
@@ -93,30 +123,29 @@ def below(n: int, random: Array) -> Any:
     return np.int64((drawn * np.uint64(n)) >> np.uint64(32))
 
 
-@kernel
+@rule
 def is_over(position: Array) -> bool:
     """Whether nobody moves any more, neither a seat nor chance."""
     return WON <= position[0] <= DRAWN
 
 
-@kernel
+@rule
 def to_move(position: Array) -> Any:
     """The seat to move in a position that is not over."""
     return np.int64(position[0])
 
 
-@kernel
-def set_bits(bits: Bits, actions: Array) -> int:
-    """Write the indices of the bits that are set, lowest first; return how many."""
-    found = 0
+@rule
+def set_bits(bits: Bits, first: int, actions: Array, found: int) -> int:
+    """Write `first` + the indices of the bits that are set, lowest first, after `found` others; return how many now."""
     while bits != ZERO:
-        actions[found] = lowest(bits)
+        actions[found] = first + lowest(bits)
         bits &= bits - ONE
         found += 1
     return found
 
 
-@kernel
+@rule
 def write_plane(bits: Bits, plane: Array) -> None:
     """Write a one where a bit is set."""
     while bits != ZERO:

@@ -13,8 +13,8 @@ from envs.games.rules import (
     Parameters,
     Rules,
     bit,
-    kernel,
     read,
+    rule,
     set_bits,
     start,
     to_move,
@@ -31,7 +31,7 @@ def rules(name: str, parameters: Parameters) -> Rules:
     return Rules(two_player(name, 9, (3, 3, 3), 9), TIC_TAC_TOE, np.zeros(0, np.int64), start(0, 0))
 
 
-@kernel
+@rule
 def play(board: Array, position: Array, action: int) -> None:
     seat = to_move(position)
     stones = position[1 + seat] | bit(action)
@@ -44,17 +44,17 @@ def play(board: Array, position: Array, action: int) -> None:
             position[0] = WON + seat
 
 
-@kernel
+@rule
 def is_legal(board: Array, position: Array, action: int) -> bool:
     return 0 <= action < 9 and (position[1] | position[2]) & bit(action) == ZERO
 
 
-@kernel
+@rule
 def legal_into(board: Array, position: Array, actions: Array) -> int:
-    return set_bits(FULL & ~(position[1] | position[2]), actions)
+    return set_bits(FULL & ~(position[1] | position[2]), 0, actions, 0)
 
 
-@kernel
+@rule
 def observe_into(board: Array, position: Array, seat: int, planes: Array) -> None:
     """Empty, noughts, crosses, whoever looks."""
     write_plane(FULL & ~(position[1] | position[2]), planes[0:9])
