@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from agents.regret.forms import multiply_down
 from agents.regret.tree import Tree
 from envs.api import Array, Game, Positions
 
@@ -56,15 +56,6 @@ def realization_plan(tree: Tree, policy: Array) -> Array:
     plan = np.ones(tree.sequences)
     multiply_down(tree.infoset_first, tree.infoset_actions, tree.infoset_parent, policy, plan)
     return plan
-
-
-@njit(cache=True)
-def multiply_down(first: Array, actions: Array, parent: Array, policy: Array, plan: Array) -> None:
-    """Fill `plan` behind the empty sequences; infosets [I] come parents first."""
-    for infoset in range(len(first)):
-        reach = plan[parent[infoset]]
-        for sequence in range(first[infoset], first[infoset] + actions[infoset]):
-            plan[sequence] = reach * policy[sequence]
 
 
 def checked(tree: Tree, policy: Array) -> Array:
