@@ -1,0 +1,182 @@
+"""Options of a search. Torch-free and numba-free, so that a wrong config is refused at once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from agents.config import Evaluation, Fraction, Learning, Natural, NonNegative, Positive, PositiveFloat
+from agents.schedules import Schedule
+from experiment.config import Config
+
+
+class Search(Config):
+    """How a tree of positions is grown, and what is read off it in the end."""
+
+    simulations: Natural = 100
+    """descents from the root, for each move; 0 leaves the evaluator's own choice"""
+    seconds: PositiveFloat | None = None
+    """stop after this time even if simulations are left, for all rows of a batch together; null sets no limit"""
+    selection: Literal["ucb1", "puct", "gumbel"] = "puct"
+    """what is tried next: ucb1 knows no priors, puct is AlphaZero's rule, gumbel is sequential halving at the root"""
+    ucb_c: NonNegative = 2.0
+    """weight of exploration in ucb1, for returns between -1 and 1"""
+    puct_init: NonNegative = 1.25
+    """weight of exploration in puct near the leaves"""
+    puct_base: PositiveFloat = 19652.0
+    """visits at which the weight of exploration in puct has grown by log 2"""
+    unvisited: Literal["parent", "zero", "loss"] = "parent"
+    """what puct takes for the value of an action not yet tried: its parent's value, a draw, or a loss"""
+    considered: Positive = 16
+    """actions that gumbel considers at the root, at most"""
+    visit_scale: NonNegative = 50.0
+    """gumbel: values count as much as if the most visited action had been tried so many times more (c_visit)"""
+    value_scale: NonNegative = 1.0
+    """gumbel: weight of values against the logits of the priors (c_scale), for values between 0 and 1"""
+    rescale: bool = False
+    """gumbel: stretch the values of a node's actions to [0, 1]; else the game's range of returns is [0, 1]"""
+    dirichlet_alpha: PositiveFloat = 0.3
+    """concentration of the noise at the root when puct explores; about 10 / legal moves"""
+    dirichlet_fraction: Fraction = 0.25
+    """share of that noise in the priors of the root; 0 is without"""
+    chance: Literal["sampled", "enumerated"] = "sampled"
+    """outcomes of chance nodes are drawn, or each is visited in proportion to its probability, without luck"""
+    proven: bool = False
+    """back up proven results as well, and stop where the root is solved (MCTS-Solver)"""
+    reuse: bool = False
+    """keep what the tree knows of the position after a move (`Search.follow`)"""
+
+    @model_validator(mode="after")
+    def _halving_needs_a_plan(self) -> Self:
+        if self.selection == "gumbel" and self.seconds is not None:
+            raise ValueError("selection=gumbel divides a known number of simulations: it can't stop after seconds")
+        if self.selection == "gumbel" and self.reuse:
+            raise ValueError("selection=gumbel begins each search with no visits at the root: it can't reuse a tree")
+        return self
+
+
+class BoardNetwork(Config):
+    blocks: Positive = 4
+    """residual blocks; layers, where a game shows no board"""
+    filters: Positive = 64
+    """planes of every convolution"""
+    pooled_every: Natural = 2
+    """every so many blocks one pools over the whole board; 0: none does"""
+    head_planes: Positive = 4
+    """planes that a head sees"""
+    hidden: Positive = 64
+    """width of the value head's hidden layer; of every layer, where a game shows no board"""
+    inference_dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    """number format of the networks that play; the learner's is float32"""
+
+
+class SelfPlaySearch(Search):
+    selection: Literal["ucb1", "puct", "gumbel"] = "gumbel"
+    """what is tried next: ucb1 knows no priors, puct is AlphaZero's rule, gumbel is sequential halving at the root"""
+    simulations: Positive = 32
+    """descents from the root, for each move"""
+
+
+class SelfPlay(Config):
+    games: Positive = 256
+    """games played at once, over all actors together"""
+    plies: Positive = 8
+    """moves in each game between updates"""
+    temperature: PositiveFloat = 1.0
+    """early moves are drawn in proportion to search probability ** (1 / temperature)"""
+    temperature_plies: Natural = 10
+    """how many moves of a game are drawn so; later ones are the search's choice"""
+    full_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """playout cap randomization: fraction of moves that are searched in full, with noise, and learned from"""
+    fast_simulations: Positive = 8
+    """simulations of the other moves, which only bring games on"""
+    cache: Natural = 0
+    """positions whose evaluation each actor keeps until the weights change; 0 keeps none"""
+    resign: Annotated[float, Field(gt=-1, lt=0)] | None = None
+    """a seat resigns when its search value is below this fraction of a loss; null: games are played to their end"""
+    resign_checked: Fraction = 0.1
+    """fraction of games played to their end even so, which tell how often a resigned game would not have been lost"""
+
+
+class AlphaZeroLearner(Config):
+    learning_rate: PositiveFloat | Schedule = 1e-3
+    """step size of Adam; a number or a schedule"""
+    batch_size: Positive = 256
+    """positions of one update"""
+    samples_per_row: PositiveFloat = 4.0
+    """positions sampled for each position that memory is given: the samples-per-insert ratio"""
+    value_coefficient: NonNegative = 1.0
+    """weight of the value error"""
+    regularization: NonNegative = 1e-4
+    """weight of the sum of squared parameters"""
+    root_value: Fraction = 0.0
+    """share of the search's value in the value target; the rest is the game's result"""
+    max_gradient_norm: PositiveFloat = 10.0
+    """longer gradients are scaled down to this Euclidean norm"""
+    adam_epsilon: PositiveFloat = 1e-8
+    """added to Adam's denominator"""
+    symmetries: bool = True
+    """show the learner a random one of the game's symmetries of each position"""
+
+
+class Positions(Config):
+    capacity: Positive = 200_000
+    """positions kept; the oldest are overwritten"""
+    start: Natural = 2_000
+    """positions collected before the first update"""
+
+
+class Ladder(Evaluation):
+    games: Positive = 40
+    """games against each opponent"""
+    simulations: Natural = 0
+    """search of the player that is measured; 0 plays by the policy alone"""
+    opponents: tuple[str, ...] = ("random", "mcts:50", "mcts:200")
+    """who stands on the ladder, by the names of the arena"""
+    past: bool = True
+    """meet the player of the last evaluation as well"""
+
+    @field_validator("opponents", mode="before")
+    @classmethod
+    def _list_is_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+
+class AlphaZero(Learning):
+    algorithm: Literal["alphazero"] = "alphazero"
+    """self-play with search, learned from by a network"""
+    game: str
+    """name of the game, such as connect_four(rows=4,columns=4)"""
+    steps: Positive = 1_000_000
+    """moves of self-play, over all games together"""
+    network: BoardNetwork = BoardNetwork()
+    """policy and value"""
+    search: SelfPlaySearch = SelfPlaySearch()
+    """the search of self-play"""
+    selfplay: SelfPlay = SelfPlay()
+    """how games are played"""
+    learner: AlphaZeroLearner = AlphaZeroLearner()
+    """the update"""
+    memory: Positions = Positions()
+    """positions kept"""
+    evaluation: Ladder = Ladder()
+    """matches against a fixed ladder"""
+
+    @model_validator(mode="after")
+    def _search_is_repeatable(self) -> Self:
+        if self.search.seconds is not None or self.search.reuse:
+            raise ValueError(
+                "search.seconds and search.reuse are for playing: self-play must go on from a checkpoint as if it had "
+                "never stopped, without clocks and without the trees of earlier moves"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _games_divide(self) -> Self:
+        if self.selfplay.games % self.runtime.actors:
+            raise ValueError(
+                f"selfplay.games ({self.selfplay.games}) is not divisible by runtime.actors ({self.runtime.actors}): "
+                "each actor plays the same number of games"
+            )
+        return self

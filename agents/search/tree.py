@@ -1,0 +1,227 @@
+"""The search tree: B games in lockstep, N nodes each, as flat arrays.
+
+A node is an action of its parent and what was found below it; it exists from the moment its parent is expanded, with no
+visits yet. A branch is a node that was expanded: it has a position, a seat to move, and children that lie side by side,
+`first` to `first + width - 1`. Node 0 and branch 0 are the root. A node's children are made after it, so that they lie
+behind it, and so do branches.
+
+Values are kept for every seat, in the game's own numbers, so that nothing is said about who plays against whom. A node
+that is `solved` has its exact value as the mean `value / visits`: a game that is over, or one whose result is proven.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from agents.search.kernels import inner, kernel
+from envs.api import CHANCE, Array
+
+UNEXPANDED = -1
+
+
+class Tree(NamedTuple):
+    nodes: Array  # [B] int32: how many there are
+    branches: Array  # [B] int32
+    visits: Array  # [B, N] int32
+    value: Array  # [B, N, P] float64: the sum of what was backed up, for each seat
+    prior: Array  # [B, N] float64: probability of the action, or of the outcome
+    action: Array  # [B, N] int32
+    branch: Array  # [B, N] int32: of the node, or UNEXPANDED
+    solved: Array  # [B, N] bool
+    node: Array  # [B, M] int32: of the branch
+    parent: Array  # [B, M] int32: the branch above; -1 for the root
+    first: Array  # [B, M] int32: the first of its children
+    width: Array  # [B, M] int32: how many children
+    seat: Array  # [B, M] int32: who moves, or CHANCE
+    raw: Array  # [B, M] float64: the evaluator's value for the seat to move
+    position: Array  # [B, M, W] uint64; W is 0 where positions are kept elsewhere
+
+
+PER_NODE = ("visits", "value", "prior", "action", "branch", "solved")
+PER_BRANCH = ("node", "parent", "first", "width", "seat", "raw", "position")
+
+
+def plant(rows: int, nodes: int, branches: int, seats: int, words: int) -> Tree:
+    """An empty tree with room for so many nodes and branches in each row. The memory is touched when it is used."""
+    by_node, by_branch = (rows, nodes), (rows, branches)
+    return Tree(
+        nodes=np.zeros(rows, np.int32),
+        branches=np.zeros(rows, np.int32),
+        visits=np.empty(by_node, np.int32),
+        value=np.empty((*by_node, seats)),
+        prior=np.empty(by_node),
+        action=np.empty(by_node, np.int32),
+        branch=np.empty(by_node, np.int32),
+        solved=np.empty(by_node, bool),
+        node=np.empty(by_branch, np.int32),
+        parent=np.empty(by_branch, np.int32),
+        first=np.empty(by_branch, np.int32),
+        width=np.empty(by_branch, np.int32),
+        seat=np.empty(by_branch, np.int32),
+        raw=np.empty(by_branch),
+        position=np.empty((*by_branch, words), np.uint64),
+    )
+
+
+def grown(tree: Tree, nodes: int, branches: int) -> Tree:
+    """The same tree with more room."""
+    rows, seats, words = len(tree.nodes), tree.value.shape[2], tree.position.shape[2]
+    larger = plant(rows, nodes, branches, seats, words)
+    larger.nodes[:], larger.branches[:] = tree.nodes, tree.branches
+    for names, used in ((PER_NODE, int(tree.nodes.max())), (PER_BRANCH, int(tree.branches.max()))):
+        for name in names:
+            getattr(larger, name)[:, :used] = getattr(tree, name)[:, :used]
+    return larger
+
+
+@kernel
+def clear(tree: Tree, rows: Array) -> None:
+    """Leave the roots of `rows` alone, unvisited and unexpanded."""
+    for row in rows:
+        tree.nodes[row], tree.branches[row] = 1, 0
+        _new_node(tree, row, 0, -1, 1.0)
+
+
+@inner
+def _new_node(tree: Tree, row: int, node: int, action: int, prior: float) -> None:
+    tree.visits[row, node] = 0
+    for seat in range(tree.value.shape[2]):
+        tree.value[row, node, seat] = 0.0
+    tree.prior[row, node] = prior
+    tree.action[row, node] = action
+    tree.branch[row, node] = UNEXPANDED
+    tree.solved[row, node] = False
+
+
+@inner
+def expand(tree: Tree, row: int, node: int, parent: int, seat: int, actions: Array, priors: Array, count: int) -> int:
+    """Give a node its children, in the order of `actions`. Returns its branch; there must be room."""
+    branch, first = tree.branches[row], tree.nodes[row]
+    tree.branches[row], tree.nodes[row] = branch + 1, first + count
+    tree.branch[row, node] = branch
+    tree.node[row, branch], tree.parent[row, branch] = node, parent
+    tree.first[row, branch], tree.width[row, branch] = first, count
+    tree.seat[row, branch], tree.raw[row, branch] = seat, 0.0
+    for index in range(count):
+        _new_node(tree, row, first + index, actions[index], priors[index])
+    return branch
+
+
+@inner
+def mean(tree: Tree, row: int, node: int, seat: int) -> float:
+    """The value of a node that was visited."""
+    return tree.value[row, node, seat] / tree.visits[row, node]
+
+
+@inner
+def backward(tree: Tree, row: int, node: int, parent: int, values: Array, proven: bool, most: float) -> None:
+    """Add one visit and `values` [P] to a node, and to all above it; `parent` is the branch above, -1 at the root.
+
+    With `proven`, what follows from a solved node is solved too, and from there on the exact value is backed up
+    (Winands et al. 2008, https://doi.org/10.1007/978-3-540-87608-3_3). Nobody can get more than `most`. `values` is
+    overwritten.
+    """
+    solving = proven and tree.solved[row, node]
+    while True:
+        tree.visits[row, node] += 1
+        for seat in range(len(values)):
+            tree.value[row, node, seat] += values[seat]
+        if parent < 0:
+            return
+        node = tree.node[row, parent]
+        if solving:
+            solving = _settle(tree, row, parent, values, most)
+        parent = tree.parent[row, parent]
+
+
+@inner
+def _settle(tree: Tree, row: int, branch: int, values: Array, most: float) -> bool:
+    """Solve a branch if its children allow it: write the exact values, and make them the mean of its node."""
+    seat, first = tree.seat[row, branch], tree.first[row, branch]
+    children = range(first, first + tree.width[row, branch])
+    open_ones, best, highest = False, -1, -np.inf
+    for child in children:
+        if not tree.solved[row, child]:
+            open_ones = True
+        elif seat != CHANCE and mean(tree, row, child, seat) > highest:
+            best, highest = child, mean(tree, row, child, seat)
+    if open_ones and (seat == CHANCE or highest < most - 1e-9):
+        return False
+    node = tree.node[row, branch]
+    for each in range(len(values)):
+        if seat == CHANCE:
+            values[each] = 0.0
+            for child in children:
+                values[each] += tree.prior[row, child] * mean(tree, row, child, each)
+        else:
+            values[each] = mean(tree, row, best, each)
+        tree.value[row, node, each] = values[each] * tree.visits[row, node]
+    tree.solved[row, node] = True
+    return True
+
+
+@inner
+def child_of(tree: Tree, row: int, branch: int, action: int) -> int:
+    """The child of this action, or -1."""
+    for child in range(tree.first[row, branch], tree.first[row, branch] + tree.width[row, branch]):
+        if tree.action[row, child] == action:
+            return child
+    return -1
+
+
+@kernel
+def reroot(tree: Tree, row: int, action: int, kept: Array) -> int:
+    """Make the child of this action the root, move what lies below it to the front, and forget the rest.
+
+    Returns how many branches are left, their former indices written to `kept` int32 [M], in order. Returns 0, and
+    changes nothing, where that child was never expanded.
+    """
+    child = child_of(tree, row, 0, action)
+    if child < 0 or tree.branch[row, child] < 0:
+        return 0
+    root, end = tree.branch[row, child], tree.branches[row]
+    now, shift = np.full(end, -1, np.int32), np.zeros(end, np.int32)
+    _copy_node(tree, row, child, 0)
+    branches, nodes = 0, 1
+    # A branch and its nodes come after its parent's, before and after: nothing is overwritten that is still wanted.
+    for branch in range(root, end):
+        above, node = tree.parent[row, branch], 0
+        if branch > root:
+            if above < root or now[above] < 0:
+                continue
+            node = tree.node[row, branch] - shift[above]
+        first = tree.first[row, branch]
+        now[branch], shift[branch] = branches, first - nodes
+        for old in range(first, first + tree.width[row, branch]):
+            _copy_node(tree, row, old, old - shift[branch])
+        _copy_branch(tree, row, branch, branches)
+        tree.node[row, branches], tree.first[row, branches] = node, nodes
+        tree.parent[row, branches] = now[above] if branch > root else -1
+        tree.branch[row, node] = branches
+        kept[branches] = branch
+        nodes += tree.width[row, branches]
+        branches += 1
+    tree.branches[row], tree.nodes[row] = branches, nodes
+    return branches
+
+
+@inner
+def _copy_node(tree: Tree, row: int, old: int, new: int) -> None:
+    tree.visits[row, new] = tree.visits[row, old]
+    for seat in range(tree.value.shape[2]):
+        tree.value[row, new, seat] = tree.value[row, old, seat]
+    tree.prior[row, new] = tree.prior[row, old]
+    tree.action[row, new] = tree.action[row, old]
+    tree.branch[row, new] = tree.branch[row, old]
+    tree.solved[row, new] = tree.solved[row, old]
+
+
+@inner
+def _copy_branch(tree: Tree, row: int, old: int, new: int) -> None:
+    tree.width[row, new] = tree.width[row, old]
+    tree.seat[row, new] = tree.seat[row, old]
+    tree.raw[row, new] = tree.raw[row, old]
+    for index in range(tree.position.shape[2]):
+        tree.position[row, new, index] = tree.position[row, old, index]
