@@ -16,10 +16,13 @@ from envs.games.rules import (
     Bits,
     Parameters,
     Rules,
+    below,
     bit,
+    count,
     lowest,
     read,
     rule,
+    select,
     start,
     to_move,
     two_player,
@@ -109,6 +112,24 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
             actions[found] = action + 4 + (takes_on & here != ZERO)
             found += 1
     return found
+
+
+@rule
+def random_action(board: Array, position: Array, random: Array) -> int:
+    seat = to_move(position)
+    own, other, first = position[1 + seat], position[2 - seat], 3 * seat
+    back, ahead = _movable(board, own, other, first), _movable(board, own, other, first + 1)
+    on = _movable(board, own, other, first + 2)
+    straight, slanted = count(back), count(back) + count(ahead)
+    rank = below(slanted + count(on), random)
+    if rank < straight:
+        cell, direction = select(back, rank), first
+    elif rank < slanted:
+        return (select(ahead, rank - straight) * 6 + first + 1) * 2
+    else:
+        cell, direction = select(on, rank - slanted), first + 2
+    takes = other & bit(cell + _step(board, direction)) != ZERO
+    return (cell * 6 + direction) * 2 + takes
 
 
 @rule

@@ -16,6 +16,7 @@ from envs.games.rules import (
     Bits,
     Parameters,
     Rules,
+    below,
     bit,
     read,
     rule,
@@ -75,6 +76,14 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
             actions[found] = column
             found += 1
     return found
+
+
+@rule
+def random_action(board: Array, position: Array, random: Array) -> int:
+    while True:
+        column = below(board[1], random)
+        if is_legal(board, position, column):
+            return column
 
 
 @rule

@@ -110,12 +110,11 @@ def _in_atari(liberties: Bits) -> bool:
 @rule
 def _join(position: Array, first: int, other: int) -> None:
     """Make one chain of two, given by their first cells; the relabelled one is `other`."""
-    cell = other
-    label = np.uint64(first) << FIRST
+    cell, label = other, np.uint64(first) << FIRST
     while True:
-        word = position[CELLS + 2 * cell]
-        position[CELLS + 2 * cell] = word & ~(INDEX << FIRST) | label
-        cell = np.int64(word >> NEXT)
+        after = _next(position, cell)
+        position[CELLS + 2 * cell] = position[CELLS + 2 * cell] & ~(INDEX << FIRST) | label
+        cell = after
         if cell == other:
             break
     one, two = position[CELLS + 2 * first], position[CELLS + 2 * other]

@@ -20,10 +20,13 @@ from envs.games.rules import (
     ZERO,
     Parameters,
     Rules,
+    below,
     bit,
+    count,
     lowest,
     read,
     rule,
+    select,
     set_bits,
     start,
     to_move,
@@ -32,7 +35,7 @@ from envs.games.rules import (
 
 EMPTY = 4
 CELLS = 3  # the first word of cells
-FIRST = 3  # where the neighbours of cell 0 are on the board, 6 for each cell
+NEAR, EACH = 3, 7  # on the board: where the neighbours of cell 0 are, 6 for each cell, and then the edges it is on
 NO_STONES = 0x4444444444444444
 PLANES = (9, 3)  # the second with plain_obs_tensor: black, white, empty
 
@@ -48,16 +51,18 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
     cells = rows * columns
     empty = (1 << cells) - 1
     words = [empty & (1 << 64) - 1, empty >> 64, *[NO_STONES] * -(-cells // 16)]
-    board = [rows, columns, plain, *(near for cell in range(cells) for near in _neighbours(rows, columns, cell))]
+    board = [rows, columns, plain, *(near for cell in range(cells) for near in _surroundings(rows, columns, cell))]
     spec = two_player(name, cells, (PLANES[plain], columns, rows), cells)
     return Rules(spec, HEX, np.array(board), start(*words))
 
 
-def _neighbours(rows: int, columns: int, cell: int) -> list[int]:
-    """Six cells, clockwise from the north; -1 beyond the edge."""
-    steps = [(-1, 0), (-1, 1), (0, 1), (1, 0), (1, -1), (0, -1)]
-    near = [(cell // columns + down, cell % columns + right) for down, right in steps]
-    return [row * columns + column if 0 <= row < rows and 0 <= column < columns else -1 for row, column in near]
+def _surroundings(rows: int, columns: int, cell: int) -> list[int]:
+    """Six cells, clockwise from the north, -1 beyond the edge; then bits: at the north, south, west, east edge."""
+    row, column = divmod(cell, columns)
+    steps = [(row - 1, column), (row - 1, column + 1), (row, column + 1)]
+    steps += [(row + 1, column), (row + 1, column - 1), (row, column - 1)]
+    near = [y * columns + x if 0 <= y < rows and 0 <= x < columns else -1 for y, x in steps]
+    return [*near, (row == 0) + 2 * (row == rows - 1) + 4 * (column == 0) + 8 * (column == columns - 1)]
 
 
 @rule
@@ -75,10 +80,10 @@ def _put(position: Array, cell: int, plane: int) -> None:
 @rule
 def _connection(board: Array, position: Array, seat: int, cell: int) -> int:
     """What a stone would be: 0 in the open, 1 and 2 connected to the one and the other edge, 3 to both."""
-    along = cell // board[1] if seat == 0 else cell % board[1]
-    first, last = along == 0, along == (board[0] if seat == 0 else board[1]) - 1
+    edges = board[NEAR + EACH * cell + 6] >> 2 * seat
+    first, last = edges & 1 != 0, edges & 2 != 0
     for index in range(6):
-        neighbour = board[FIRST + 6 * cell + index]
+        neighbour = board[NEAR + EACH * cell + index]
         if neighbour >= 0:
             plane = _cell(position, neighbour)
             first |= plane == (7 if seat == 0 else 1)
@@ -105,7 +110,7 @@ def _tell(board: Array, position: Array, cell: int, stone: int, connected: int) 
     low, high = ZERO, ZERO
     while True:
         for index in range(6):
-            neighbour = board[FIRST + 6 * cell + index]
+            neighbour = board[NEAR + EACH * cell + index]
             if neighbour >= 0 and _cell(position, neighbour) == stone:
                 _put(position, neighbour, connected)
                 if neighbour < 64:
@@ -130,6 +135,13 @@ def is_legal(board: Array, position: Array, action: int) -> bool:
 @rule
 def legal_into(board: Array, position: Array, actions: Array) -> int:
     return set_bits(position[2], 64, actions, set_bits(position[1], 0, actions, 0))
+
+
+@rule
+def random_action(board: Array, position: Array, random: Array) -> int:
+    low = count(position[1])
+    rank = below(low + count(position[2]), random)
+    return select(position[1], rank) if rank < low else 64 + select(position[2], rank - low)
 
 
 @rule

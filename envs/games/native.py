@@ -104,6 +104,16 @@ def random_action(kind: int, board: Array, position: Array, actions: Array, rand
 
     `actions` is int64 [A], to write in; `random` is the state of `rules.below`, uint64 [1], never 0.
     """
+    if kind == TIC_TAC_TOE:
+        return tic_tac_toe.random_action(board, position, random)
+    if kind == CONNECT_FOUR:
+        return connect_four.random_action(board, position, random)
+    if kind == OTHELLO:
+        return othello.random_action(board, position, random)
+    if kind == HEX:
+        return hex.random_action(board, position, random)
+    if kind == BREAKTHROUGH:
+        return breakthrough.random_action(board, position, random)
     if kind == GO:
         return go.random_action(board, position, random)
     return actions[below(legal_into(kind, board, position, actions), random)]

@@ -1,7 +1,7 @@
-"""Othello on a square board of 4 to 8 rows. Words: status, black, white; cell is row * size + column.
+"""Othello on a square board of 4 to 8 rows. Words: status, black, white, where a stone may be put.
 
-The last action, size * size, is to pass: legal only where nothing else is. Nobody able to move ends the game.
-OpenSpiel has the 8x8 board alone; `othello(board_size=6)` is ours.
+Cell is row * size + column. The last action, size * size, is to pass: legal only where nothing else is. Nobody able to
+move ends the game. OpenSpiel has the 8x8 board alone; `othello(board_size=6)` is ours.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from envs.games.rules import (
     Rules,
     bit,
     count,
+    random_bit,
     read,
     rule,
     set_bits,
@@ -40,8 +41,9 @@ def rules(name: str, parameters: Parameters) -> Rules:
     black = 1 << (middle - 1) * size + middle | 1 << middle * size + middle - 1
     white = 1 << (middle - 1) * size + middle - 1 | 1 << middle * size + middle
     spec = two_player(name, cells + 1, (3, size, size), 2 * cells)
+    moves = sum(1 << (middle + down) * size + middle + right for down, right in ((-2, -1), (-1, -2), (0, 1), (1, 0)))
     board = np.array([size, full, inner, full & ~first_column, full & ~(first_column << size - 1)], np.uint64)
-    return Rules(spec, OTHELLO, board.view(np.int64), start(black, white))
+    return Rules(spec, OTHELLO, board.view(np.int64), start(black, white, moves))
 
 
 @rule
@@ -100,7 +102,8 @@ def play(board: Array, position: Array, action: int) -> None:
         turned = _flipped(board, own, other, action)
         own, other = own | turned | bit(action), other & ~turned
         position[1 + seat], position[2 - seat] = own, other
-    if _moves(board, other, own) != ZERO or _moves(board, own, other) != ZERO:
+    position[3] = _moves(board, other, own)
+    if position[3] != ZERO or _moves(board, own, other) != ZERO:
         position[0] = 1 - seat
         return
     more = count(own) - count(other)
@@ -109,21 +112,23 @@ def play(board: Array, position: Array, action: int) -> None:
 
 @rule
 def is_legal(board: Array, position: Array, action: int) -> bool:
-    seat, cells = to_move(position), board[0] * board[0]
-    own, other = position[1 + seat], position[2 - seat]
+    cells = board[0] * board[0]
     if action == cells:
-        return _moves(board, own, other) == ZERO
-    return 0 <= action < cells and (own | other) & bit(action) == ZERO and _flipped(board, own, other, action) != ZERO
+        return position[3] == ZERO
+    return 0 <= action < cells and position[3] & bit(action) != ZERO
 
 
 @rule
 def legal_into(board: Array, position: Array, actions: Array) -> int:
-    seat = to_move(position)
-    moves = _moves(board, position[1 + seat], position[2 - seat])
-    if moves == ZERO:
+    if position[3] == ZERO:
         actions[0] = board[0] * board[0]
         return 1
-    return set_bits(moves, 0, actions, 0)
+    return set_bits(position[3], 0, actions, 0)
+
+
+@rule
+def random_action(board: Array, position: Array, random: Array) -> int:
+    return board[0] * board[0] if position[3] == ZERO else random_bit(position[3], random)
 
 
 @rule

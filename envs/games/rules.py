@@ -2,21 +2,22 @@
 
 A position is a row, uint64 [W]. Word 0 is the status: 0 or 1 is the seat to move, 2 + seat says that this seat has won,
 4 is a draw, 5 that chance is to move. The other words belong to the game. `board` is an int64 vector of what a size of
-the game fixes. A game is a file with a function `rules(name, parameters) -> Rules` and four kernels for one position
+the game fixes. A game is a file with a function `rules(name, parameters) -> Rules` and kernels for one position
 that is not over:
 
     play(board, position, action)                play a legal action (or outcome of chance) in place, status included
     is_legal(board, position, action) -> bool    of any integer
     legal_into(board, position, actions) -> n    write the n legal actions in ascending order; actions is int64 [A]
-    observe_into(board, position, seat, planes)  write the ones; planes is float32, flat, and full of zeros
+    random_action(board, position, random)       a legal action, each as likely as the others, without listing them
+    observe_into(board, position, seat, planes)  write what is not zero; planes is float32, flat, and full of zeros
 
-`native` has the same four with the `kind` of a game in front, for compiled code that plays any of them. Kernels trust
-their caller: what Game promises beside them (refused actions, all-False masks after the end) is said once, in `native`.
+`native` has the same with the `kind` of a game in front, for compiled code that plays any of them. Kernels trust their
+caller: what Game promises beside them (refused actions, all-False masks after the end) is said once, in `native`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,11 +57,12 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def rule(function: Callable[..., Any]) -> Any:
-    """A kernel that makes no arrays (views are fine): numba then need not count references to those it is given.
+    """A kernel that makes no arrays (views are fine), compiled into whoever calls it.
 
-    Counting them costs more than a move of most games does.
+    Numba then need not count references to the arrays that it hands on; that and the calls cost more than a move does.
     """
-    return _watched(njit(cache=True, _nrt=False)(function))
+    options: dict[str, Any] = {"cache": True, "_nrt": False, "forceinline": True}
+    return _watched(njit(**options)(function))
 
 
 def _watched(compiled: Any) -> Any:
@@ -146,6 +148,12 @@ def set_bits(bits: Bits, first: int, actions: Array, found: int) -> int:
 
 
 @rule
+def random_bit(bits: Bits, random: Array) -> Any:
+    """The index of a set bit, each as likely as the others."""
+    return select(bits, below(count(bits), random))
+
+
+@rule
 def write_plane(bits: Bits, plane: Array) -> None:
     """Write a one where a bit is set."""
     while bits != ZERO:
@@ -173,7 +181,7 @@ def start(*words: int) -> Array:
     return np.array([0, *words], np.uint64)
 
 
-def read(name: str, given: Parameters, defaults: Parameters) -> list[Any]:
+def read(name: str, given: Parameters, defaults: Mapping[str, int | float | bool | str]) -> list[Any]:
     """The parameters of a game in the order of `defaults`. Raises ValueError for an unknown one or another type."""
     for key, value in given.items():
         if key not in defaults:

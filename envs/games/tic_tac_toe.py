@@ -13,6 +13,7 @@ from envs.games.rules import (
     Parameters,
     Rules,
     bit,
+    random_bit,
     read,
     rule,
     set_bits,
@@ -52,6 +53,11 @@ def is_legal(board: Array, position: Array, action: int) -> bool:
 @rule
 def legal_into(board: Array, position: Array, actions: Array) -> int:
     return set_bits(FULL & ~(position[1] | position[2]), 0, actions, 0)
+
+
+@rule
+def random_action(board: Array, position: Array, random: Array) -> int:
+    return random_bit(FULL & ~(position[1] | position[2]), random)
 
 
 @rule
