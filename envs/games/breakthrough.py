@@ -115,13 +115,13 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
 
 
 @rule
-def random_action(board: Array, position: Array, random: Array) -> int:
+def random_action(board: Array, position: Array, streams: Array, row: int) -> int:
     seat = to_move(position)
     own, other, first = position[1 + seat], position[2 - seat], 3 * seat
     back, ahead = _movable(board, own, other, first), _movable(board, own, other, first + 1)
     on = _movable(board, own, other, first + 2)
     straight, slanted = count(back), count(back) + count(ahead)
-    rank = below(slanted + count(on), random)
+    rank = below(streams, row, slanted + count(on))
     if rank < straight:
         cell, direction = select(back, rank), first
     elif rank < slanted:

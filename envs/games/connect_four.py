@@ -79,9 +79,9 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
 
 
 @rule
-def random_action(board: Array, position: Array, random: Array) -> int:
+def random_action(board: Array, position: Array, streams: Array, row: int) -> int:
     while True:
-        column = below(board[1], random)
+        column = below(streams, row, board[1])
         if is_legal(board, position, column):
             return column
 

@@ -301,13 +301,13 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
 
 
 @rule
-def random_action(board: Array, position: Array, random: Array) -> int:
+def random_action(board: Array, position: Array, streams: Array, row: int) -> int:
     """A legal action, each as likely as the others: an empty cell or to pass, until it is a legal one."""
     empty = 0
     for word in range(EMPTY, CELLS):
         empty += count(position[word])
     while True:
-        rank, word = below(empty + 1, random), EMPTY
+        rank, word = below(streams, row, empty + 1), EMPTY
         if rank == empty:
             return board[0]
         while rank >= count(position[word]):

@@ -138,9 +138,9 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
 
 
 @rule
-def random_action(board: Array, position: Array, random: Array) -> int:
+def random_action(board: Array, position: Array, streams: Array, row: int) -> int:
     low = count(position[1])
-    rank = below(low + count(position[2]), random)
+    rank = below(streams, row, low + count(position[2]))
     return select(position[1], rank) if rank < low else 64 + select(position[2], rank - low)
 
 

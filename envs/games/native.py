@@ -99,24 +99,24 @@ def legal_into(kind: int, board: Array, position: Array, actions: Array) -> int:
 
 
 @rule
-def random_action(kind: int, board: Array, position: Array, actions: Array, random: Array) -> int:
+def random_action(kind: int, board: Array, position: Array, actions: Array, streams: Array, row: int) -> int:
     """A legal action, each as likely as the others, in a position that is not over: also an outcome of chance.
 
-    `actions` is int64 [A], to write in; `random` is the state of `rules.below`, uint64 [1], never 0.
+    `actions` is int64 [A], to write in; `streams` and `row` as in `rules.below`.
     """
     if kind == TIC_TAC_TOE:
-        return tic_tac_toe.random_action(board, position, random)
+        return tic_tac_toe.random_action(board, position, streams, row)
     if kind == CONNECT_FOUR:
-        return connect_four.random_action(board, position, random)
+        return connect_four.random_action(board, position, streams, row)
     if kind == OTHELLO:
-        return othello.random_action(board, position, random)
+        return othello.random_action(board, position, streams, row)
     if kind == HEX:
-        return hex.random_action(board, position, random)
+        return hex.random_action(board, position, streams, row)
     if kind == BREAKTHROUGH:
-        return breakthrough.random_action(board, position, random)
+        return breakthrough.random_action(board, position, streams, row)
     if kind == GO:
-        return go.random_action(board, position, random)
-    return actions[below(legal_into(kind, board, position, actions), random)]
+        return go.random_action(board, position, streams, row)
+    return actions[below(streams, row, legal_into(kind, board, position, actions))]
 
 
 @rule

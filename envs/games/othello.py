@@ -127,8 +127,8 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
 
 
 @rule
-def random_action(board: Array, position: Array, random: Array) -> int:
-    return board[0] * board[0] if position[3] == ZERO else random_bit(position[3], random)
+def random_action(board: Array, position: Array, streams: Array, row: int) -> int:
+    return board[0] * board[0] if position[3] == ZERO else random_bit(position[3], streams, row)
 
 
 @rule

@@ -8,7 +8,7 @@ that is not over:
     play(board, position, action)                play a legal action (or outcome of chance) in place, status included
     is_legal(board, position, action) -> bool    of any integer
     legal_into(board, position, actions) -> n    write the n legal actions in ascending order; actions is int64 [A]
-    random_action(board, position, random)       a legal action, each as likely as the others, without listing them
+    random_action(board, position, streams, row) a legal action, each as likely as the others, without listing them
     observe_into(board, position, seat, planes)  write what is not zero; planes is float32, flat, and full of zeros
 
 `native` has the same with the `kind` of a game in front, for compiled code that plays any of them. Kernels trust their
@@ -114,15 +114,17 @@ def bit(index: int) -> Bits:
 
 
 @rule
-def below(n: int, random: Array) -> Any:
-    """A number from 0 to n - 1. `random` uint64 [1] is the state of the stream, never 0: xorshift64*, Vigna 2016."""
-    state = random[0]
-    state ^= state >> np.uint64(12)
-    state ^= state << np.uint64(25)
-    state ^= state >> np.uint64(27)
-    random[0] = state
-    drawn = (state * np.uint64(2685821657736338717)) >> np.uint64(32)
-    return np.int64((drawn * np.uint64(n)) >> np.uint64(32))
+def below(streams: Array, row: int, n: int) -> Any:
+    """A number from 0 to n - 1, the next of the stream of `row`: splitmix64, Steele, Lea, Flood 2014.
+
+    `streams` uint64 [rows] are the states, any numbers. https://doi.org/10.1145/2660193.2660195
+    """
+    streams[row] += np.uint64(0x9E3779B97F4A7C15)
+    word = streams[row]
+    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    word ^= word >> np.uint64(31)
+    return np.int64(((word >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32))
 
 
 @rule
@@ -148,9 +150,9 @@ def set_bits(bits: Bits, first: int, actions: Array, found: int) -> int:
 
 
 @rule
-def random_bit(bits: Bits, random: Array) -> Any:
+def random_bit(bits: Bits, streams: Array, row: int) -> Any:
     """The index of a set bit, each as likely as the others."""
-    return select(bits, below(count(bits), random))
+    return select(bits, below(streams, row, count(bits)))
 
 
 @rule

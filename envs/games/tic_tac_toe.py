@@ -56,8 +56,8 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
 
 
 @rule
-def random_action(board: Array, position: Array, random: Array) -> int:
-    return random_bit(FULL & ~(position[1] | position[2]), random)
+def random_action(board: Array, position: Array, streams: Array, row: int) -> int:
+    return random_bit(FULL & ~(position[1] | position[2]), streams, row)
 
 
 @rule
