@@ -1,8 +1,12 @@
-"""Measure agents on the same episodes of one environment, without exploration.
+"""Measure agents without exploration: alone on the same episodes of one environment, or against each other in a game.
 
     python scripts/evaluate.py runs/cartpole random --episodes 100
+    python scripts/evaluate.py random one_ply mcts:50 --game connect_four --games 400
 
-AGENT is a run directory, a checkpoint directory, random, or sb3:FILE.zip. Differences are to the first agent.
+AGENT is a run directory, a checkpoint directory, random, or sb3:FILE.zip; in an environment, differences are to the
+first. In a game it may also be one_ply, minimax[:DEPTH], mcts:SIMULATIONS, DIRECTORY@SIMULATIONS (with search), human,
+openspiel:mcts:SIMULATIONS, or openspiel:uci:PROGRAM: everybody plays everybody, from every seat, after the same random
+openings.
 """
 
 from __future__ import annotations
@@ -12,89 +16,211 @@ import json
 import os
 import signal
 import sys
+from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from experiment.run import command
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from envs.api import VectorEnv
+
+DEFAULTS = {"episodes": 100, "rows": 8, "games": 400, "workers": 1}
+ALONE = ("env", "env_options", "episodes", "rows", "gif")  # what goes with an environment only
+TOGETHER = ("game", "games", "openings", "time_limit", "workers", "sprt", "league", "plot")  # and with a game
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("agents", nargs="+", metavar="AGENT")
-    parser.add_argument("--env", metavar="ID", help="Gymnasium id (default: what the first agent was trained on)")
-    parser.add_argument("--env-options", metavar="JSON", type=json.loads, help="its keyword arguments, as an object")
-    parser.add_argument("--episodes", metavar="N", type=int, default=100, help="episodes of each agent (100)")
-    parser.add_argument("--seed", metavar="S", type=int, default=0, help="decides the episodes (0)")
-    parser.add_argument("--rows", metavar="B", type=int, default=8, help="environments stepped at once (8)")
+    parser.add_argument("--seed", metavar="S", type=int, help="decides episodes, openings and luck (0)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results to this file too")
-    parser.add_argument("--gif", metavar="FILE", type=Path, help="film the first agent's first episode")
     parser.add_argument("--trust", action="store_true", help="load SB3 archives, which runs code that is in them")
+    alone = parser.add_argument_group("in an environment")
+    alone.add_argument("--env", metavar="ID", help="Gymnasium id (default: what the first agent was trained on)")
+    alone.add_argument("--env-options", metavar="JSON", type=json.loads, help="its keyword arguments, as an object")
+    alone.add_argument("--episodes", metavar="N", type=int, help="episodes of each agent (100)")
+    alone.add_argument("--rows", metavar="B", type=int, help="environments stepped at once (8)")
+    alone.add_argument("--gif", metavar="FILE", type=Path, help="film the first agent's first episode")
+    game = parser.add_argument_group("in a game")
+    game.add_argument("--game", metavar="NAME", help="OpenSpiel's name (default: what the agents were trained for)")
+    game.add_argument("--games", metavar="N", type=int, help="of each match, rounded up to whole openings (400)")
+    game.add_argument("--openings", metavar="K", type=int, help="random plies before a game (2; 0 in games of chance)")
+    game.add_argument("--time-limit", metavar="S", type=float, help="seconds for a move; who takes longer forfeits")
+    game.add_argument("--workers", metavar="W", type=int, help="processes; they change nothing but the time (1)")
+    game.add_argument(
+        "--sprt", metavar=("ELO0", "ELO1"), nargs=2, type=float, help="stop when it is clear which lead is the true one"
+    )
+    game.add_argument(
+        "--league", metavar="FILE", type=Path, help="add the games to this SQLite file, and rate all in it"
+    )
+    game.add_argument("--plot", metavar="FILE", type=Path, help="draw the ratings")
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     asked = arguments(argv)
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # films need no screen
+    try:
+        game = the_game(asked)
+        complete(asked, game)
+        perform = alone(asked) if game is None else together(asked, game)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    try:
+        perform()
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def the_game(asked: argparse.Namespace) -> str | None:
+    """The game asked for, or the one that the agents' runs are about; None in an environment."""
+    from agents.arena.entrants import game_of
+
+    if asked.game is not None or asked.env is not None:
+        return str(asked.game) if asked.game is not None else None
+    games = {name: game for name in asked.agents if (game := game_of(name)) is not None}
+    if len(set(games.values())) > 1:
+        raise ValueError(f"--game is needed: {', '.join(f'{name} plays {game}' for name, game in games.items())}")
+    return next(iter(games.values()), None)
+
+
+def complete(asked: argparse.Namespace, game: str | None) -> None:
+    """Fill in what was left out. Raises ValueError for options that mean nothing here, or can't be."""
+    if strange := [name for name in (TOGETHER if game is None else ALONE) if getattr(asked, name) is not None]:
+        option = "--" + strange[0].replace("_", "-")
+        place = "games, and --game is missing" if game is None else "environments, and this is a game"
+        raise ValueError(f"{option} is for {place}")
+    for name, value in DEFAULTS.items():
+        if getattr(asked, name) is None:
+            setattr(asked, name, value)
+        if getattr(asked, name) < 1:
+            raise ValueError(f"--{name} is at least 1")
+    for file in filter(None, (asked.json, asked.gif, asked.league, asked.plot)):
+        if not file.parent.is_dir():
+            raise ValueError(f"{file} cannot be written: {file.parent} is no directory")
+
+
+def alone(asked: argparse.Namespace) -> Callable[[], None]:
+    """Ready to measure every agent on the same episodes. Raises ValueError where that can't be done."""
     from rich.console import Console
 
     from agents.arena.contenders import contender
     from agents.arena.paired import compare, evaluate, film, record, table
     from experiment.seeding import Seeds
 
-    try:
-        if min(asked.episodes, asked.rows) < 1:
-            raise ValueError("--episodes and --rows are at least 1")
-        if len(set(asked.agents)) < len(asked.agents):
-            raise ValueError("an agent is named twice")
-        for file in filter(None, (asked.json, asked.gif)):
-            if not file.parent.is_dir():
-                raise ValueError(f"{file} cannot be written: {file.parent} is no directory")
-        seeds, env = Seeds(asked.seed), world(asked, min(asked.rows, asked.episodes))
-        policies = {name: contender(name, env.spec, asked.trust) for name in asked.agents}
-        stage = world(asked, 1, render=True) if asked.gif else None
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    try:
+    if len(set(asked.agents)) < len(asked.agents):
+        raise ValueError("an agent is named twice")
+    seed = asked.seed or 0
+    seeds, env = Seeds(seed), world(asked, min(asked.rows, asked.episodes))
+    policies = {name: contender(name, env.spec, asked.trust) for name in asked.agents}
+    stage = world(asked, 1, render=True) if asked.gif else None
+
+    def perform() -> None:
         console, results = Console(markup=False), {}
         for name, policy in policies.items():
             with console.status(f"{name}: {asked.episodes} episodes of {env.spec.name}"):
-                results[name] = evaluate(policy, env, asked.episodes, asked.seed, seeds.generator("act", name))
+                results[name] = evaluate(policy, env, asked.episodes, seed, seeds.generator("act", name))
         standings = compare(results, seeds.generator("bootstrap"))
-        console.print(table(standings, f"{env.spec.name}, {asked.episodes} episodes, seed {asked.seed}"))
+        console.print(table(standings, f"{env.spec.name}, {asked.episodes} episodes, seed {seed}"))
         if asked.json:
-            played = {"env": env.spec.name, "episodes": asked.episodes, "seed": asked.seed, "rows": env.count}
-            text = json.dumps(played | {"contenders": record(standings)}, indent=2, allow_nan=False)
-            asked.json.write_text(text + "\n")
+            played = {"env": env.spec.name, "episodes": asked.episodes, "seed": seed, "rows": env.count}
+            write(asked.json, played | {"contenders": record(standings)})
         if stage is not None:
             import imageio.v3
 
             name, policy = next(iter(policies.items()))
-            pictures = film(policy, stage, asked.seed, seeds.generator("act", name))
+            pictures = film(policy, stage, seed, seeds.generator("act", name))
             imageio.v3.imwrite(asked.gif, pictures, extension=".gif", duration=1000 / 30, loop=0)
-    except KeyboardInterrupt:
-        return 130
-    return 0
+            print(f"{asked.gif} shows {len(pictures)} steps of {name}")
+
+    return perform
 
 
 def world(asked: argparse.Namespace, count: int, render: bool = False) -> VectorEnv:
     """The environment asked for: as the first agent's run has it, or the bare id where that is another one."""
-    from agents.arena.contenders import home
+    from agents.arena.contenders import directory, home
     from agents.config import Atari, Environment
     from agents.rollout import make_env
     from experiment.config import check
 
-    env = home(asked.agents[0])
+    first = asked.agents[0]
+    env = home(first)
     if asked.env is not None and (env is None or env.id != asked.env):
         env = Environment(id=asked.env, atari=Atari() if asked.env.startswith("ALE/") else None)
     if env is None:
-        raise ValueError(f"--env is needed: {asked.agents[0]} is no run directory that says where it was trained")
+        if first != "random" and not first.startswith("sb3:"):
+            directory(first)
+        raise ValueError(f"--env or --game is needed: {first} does not say where it was trained")
     if asked.env_options is not None:
         env = check(Environment, env.model_dump(mode="json") | {"options": asked.env_options})
     return make_env(env, count, render)
 
 
+def together(asked: argparse.Namespace, game: str) -> Callable[[], None]:
+    """Ready to let all agents play each other. Raises ValueError where they can't."""
+    from rich.console import Console
+
+    from agents.arena import standings
+    from agents.arena.league import League
+    from agents.arena.ratings import bradley_terry
+    from agents.arena.sprt import sprt
+    from agents.arena.tournament import invite, results
+    from experiment.seeding import Seeds
+
+    people = "human" in asked.agents
+    if people and asked.workers > 1:
+        raise ValueError("a person plays at this terminal, in one process: leave --workers out")
+    terms = invite(game, asked.agents, asked.games, asked.openings, asked.seed or 0, asked.time_limit, asked.trust)
+    test = sprt(asked.sprt[0], asked.sprt[1], len(terms.agents), terms.seats) if asked.sprt else None
+    league, run = League(asked.league) if asked.league else None, 0
+    if league is not None:
+        run, seed = league.begin(terms, asked.seed)
+        terms = terms._replace(seed=seed)
+
+    def perform() -> None:
+        console, played = Console(markup=False), []
+        rng = Seeds(terms.seed).generator("ratings")
+        with nullcontext() if people else console.status(terms.title), closing(results(terms, asked.workers)) as bouts:
+            for bout, games in bouts:
+                played.append(games)
+                if league is not None:
+                    league.add(run, terms.names, bout, games)
+                if test is not None and test.verdict(standings.pairings(2, played)[0].scores):
+                    break
+        lines = standings.standings(terms.names, played, rng)
+        found = standings.pairings(len(terms.names), played)
+        console.print(standings.table(lines, terms.title))
+        if len(lines) > 2:
+            console.print(standings.cross_table([line.name for line in lines], terms.names, found))
+        for reason in standings.reasons(terms.names, played):
+            console.print(reason)
+        if test is not None:
+            console.print(test.report(found[0].scores))
+        if asked.json:
+            write(asked.json, terms.record() | {"players": standings.record(lines)})
+        named = [(line.name, line.rating) for line in lines]
+        if league is not None:
+            names, found = league.pairings(terms.game)
+            ratings = bradley_terry(len(names), found, rng)
+            console.print(standings.rating_table(names, found, ratings, f"{asked.league}: all games of {terms.game}"))
+            named = list(zip(names, ratings, strict=True))
+        if asked.plot:
+            standings.draw_ratings(named, terms.game, asked.plot)
+            print(f"{asked.plot} shows the ratings")
+
+    return perform
+
+
+def write(file: Path, found: dict[str, Any]) -> None:
+    file.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n")
+    print(f"{file} has the results")
+
+
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    sys.exit(main())
+    command(main)

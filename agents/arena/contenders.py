@@ -37,11 +37,7 @@ def contender(name: str, spec: Spec, trust: bool = False) -> Policy:
         return Uniform(spec.actions)
     if name.startswith("sb3:"):
         return _sb3(name, spec, trust)
-    path = Path(name)
-    if not path.is_dir():
-        raise ValueError(
-            f"contender {name!r}: no such directory; expected a run or checkpoint directory, random, or sb3:FILE.zip"
-        )
+    path = directory(name)
     from agents.registry import load_policy
 
     try:
@@ -60,6 +56,16 @@ def contender(name: str, spec: Spec, trust: bool = False) -> Policy:
     if differences:
         raise ValueError(f"{name} was trained on {trained.name} and does not fit {spec.name}: {'; '.join(differences)}")
     return policy
+
+
+def directory(name: str) -> Path:
+    """Where a run or checkpoint lies. Raises ValueError where there is nothing."""
+    path = Path(name)
+    if not path.is_dir():
+        raise ValueError(
+            f"contender {name!r}: no such directory; expected a run or checkpoint directory, random, or sb3:FILE.zip"
+        )
+    return path
 
 
 def home(name: str) -> Environment | None:

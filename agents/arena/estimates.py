@@ -18,6 +18,14 @@ class Interval(NamedTuple):
     high: float
 
 
+class Score(NamedTuple):
+    """A mean of scores in [0, 1], its interval, and how many games of win or loss would be as telling."""
+
+    mean: float
+    interval: Interval
+    trials: float
+
+
 def iqm(values: ArrayLike) -> float:
     """Interquartile mean of `values` [n]: the mean of the middle half.
 
@@ -63,18 +71,37 @@ def bootstrap_difference(
     return bootstrap_mean(a - b, rng, confidence, resamples)
 
 
-def wilson(successes: float, trials: int, confidence: float = 0.95) -> Interval:
+def wilson(successes: float, trials: float, confidence: float = 0.95) -> Interval:
     """Score interval of a probability (Wilson 1927). A draw may count as half a success.
 
     Stays within [0, 1] and says something even at 0 or all successes, where the normal interval has no width.
     """
-    if trials < 1 or not 0 <= successes <= trials:
+    if not 0 <= successes <= trials or trials <= 0:
         raise ValueError(f"expected 0 <= successes <= trials with at least one trial, got {successes} of {trials}")
     z = NormalDist().inv_cdf((1 + _fraction(confidence)) / 2)
     p, share = successes / trials, z * z / trials
     middle = (p + share / 2) / (1 + share)
     reach = z * np.sqrt(p * (1 - p) / trials + share / (4 * trials)) / (1 + share)
     return Interval(max(0.0, float(middle - reach)), min(1.0, float(middle + reach)))
+
+
+def grouped_score(scores: ArrayLike, weights: ArrayLike | None = None, confidence: float = 0.95) -> Score:
+    """What groups of games say of a score, such as the two games of one opening: groups are independent, games are not.
+
+    scores: [G] in [0, 1], the mean of each group. weights: [G], its number of games (default: all the same). Wilson's
+    interval of as many trials as a coin needs for the variance that the groups show. Two groups are added for that
+    variance, one all won and one all lost: so a score of 0 or 1 counts every group as one trial, and only draws don't
+    pretend to be certain either. Raises ValueError for an empty sample.
+    """
+    values = _sample(scores, at_least=1)
+    share = np.ones(len(values)) if weights is None else np.asarray(weights, np.float64)
+    mean = float(np.average(values, weights=share))
+    padded, padding = np.append(values, [0.0, 1.0]), np.append(share, [share.mean(), share.mean()])
+    padding /= padding.sum()
+    centre = padded @ padding
+    variance = (padding**2) @ (padded - centre) ** 2 * len(padded) / len(values)
+    trials = float(centre * (1 - centre) / variance)
+    return Score(mean, wilson(mean * trials, trials, confidence), trials)
 
 
 def _sample(values: ArrayLike, at_least: int) -> Array:

@@ -154,11 +154,12 @@ def table(standings: list[Standing], title: str) -> Table:
     """The standings as a terminal shows them: intervals stand under what they are of."""
     shown = Table(title=title)
     shown.add_column("contender", overflow="fold")
-    for heading in ("mean\n95 % interval", "std", "IQM", "length", "difference\n95 % interval"):
+    several = len(standings) > 1
+    for heading in ("mean\n95 % interval", "std", "IQM", "length", *["difference\n95 % interval"] * several):
         shown.add_column(heading, justify="right", no_wrap=True)
     for s in standings:
-        mean, difference = _cell(s.mean, s.interval), _cell(s.difference, s.difference_interval)
-        shown.add_row(Text(s.name), mean, _cell(s.std), _cell(s.iqm), _cell(s.length), difference)
+        cells = [_cell(s.mean, s.interval), _cell(s.std), _cell(s.iqm), _cell(s.length)]
+        shown.add_row(Text(s.name), *cells, *[_cell(s.difference, s.difference_interval)] * several)
     return shown
 
 

@@ -33,7 +33,8 @@ def test_the_same_request_gives_the_same_results(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
-        (["random"], "--env is needed"),
+        (["random"], "--env or --game is needed"),
+        (["nowhere"], "no such directory"),
         (["random", "--env", "CartPol-v1"], "did you mean CartPole-v1"),
         (["random", "random", "--env", "CartPole-v1"], "named twice"),
         (["nowhere", "--env", "CartPole-v1"], "no such directory"),

@@ -1,0 +1,119 @@
+"""Who may play a match, by name: `entrant("mcts:200", make_game("connect_four"))`.
+
+random                              every legal action with the same probability
+one_ply                             wins at once, prevents being beaten at once, else random
+minimax, minimax:DEPTH              alpha-beta, to the end of the game or so deep
+mcts:SIMULATIONS                    tree search with random rollouts
+human                               a person at the terminal
+openspiel:mcts:SIMULATIONS          OpenSpiel's search
+openspiel:uci:PROGRAM[:MILLISECONDS]  a chess engine
+sb3:FILE.zip, sb3:ALGORITHM:FILE.zip  a model of Stable-Baselines3 that was trained in the TurnEnv of the game
+DIRECTORY                           a run or a checkpoint of ours, without search
+DIRECTORY@SIMULATIONS               the same with search, where its algorithm has one
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agents.arena.contenders import contender
+from agents.arena.players import Acting, Human, OnePly, Random
+from envs.games.make import make_game
+from envs.turn_env import TurnEnv
+from experiment.checkpoint import CheckpointError, newest
+from experiment.config import ConfigError, read
+
+if TYPE_CHECKING:
+    from agents.api import Player
+    from envs.api import Game
+
+NAMES = ("random", "one_ply", "minimax", "mcts", "human", "openspiel", "sb3")
+
+
+def entrant(name: str, game: Game, trust: bool = False) -> Player:
+    """The player that `name` stands for; the list is above. trust: load archives although that runs code in them.
+
+    Raises ValueError where there is no such player, it is not trusted, or it can't play this game.
+    """
+    kind, colon, argument = name.partition(":")
+    if name == "random":
+        return Random(game)
+    if name == "one_ply":
+        return OnePly(game)
+    if name == "human":
+        return Human(make_game(game.spec.name, native=False))
+    if kind == "openspiel" and colon:
+        from agents.arena.open_spiel_bots import open_spiel_bot
+
+        return open_spiel_bot(name, make_game(game.spec.name, native=False))
+    if kind == "sb3" and colon:
+        return Acting(contender(name, TurnEnv(game, 1).spec, trust), game, name)
+    if kind == "mcts":
+        from agents.search.players import mcts
+
+        return mcts(game, _number(name, argument, "simulations, as in mcts:200"))
+    if kind == "minimax":
+        from agents.search.minimax import Minimax
+
+        return Minimax(game, _number(name, argument, "plies, as in minimax:4") if colon else None, name)
+    return _checkpoint(name, game)
+
+
+def settled(name: str) -> str:
+    """The name that still means the same when a run has gone on: that of its newest checkpoint; else `name` itself."""
+    path, at, simulations = _split(name)
+    if not path.is_dir() or (path / "manifest.json").is_file():
+        return name
+    try:
+        checkpoint, _, _ = newest(path if path.name == "checkpoints" else path / "checkpoints")
+    except CheckpointError as error:
+        raise ValueError(f"player {name!r}: {error}") from error
+    return f"{checkpoint}{at}{simulations}"
+
+
+def game_of(name: str) -> str | None:
+    """The game that a run or checkpoint directory was trained for; None if `name` is another player."""
+    path = _split(name)[0]
+    run = next((place for place in (path, *path.resolve().parents[:2]) if (place / "config.yaml").is_file()), None)
+    found = read(run / "config.yaml").get("game") if path.is_dir() and run is not None else None
+    return found if isinstance(found, str) else None
+
+
+def _checkpoint(name: str, game: Game) -> Player:
+    path, at, simulations = _split(name)
+    if not path.is_dir():
+        near = difflib.get_close_matches(name.partition(":")[0], NAMES, 1, 0.6)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(NAMES)} and directories of runs"
+        raise ValueError(f"player {name!r}: no such player, and no such directory; {hint}")
+    from agents.registry import algorithm, load_checkpoint
+
+    try:
+        config, state, _ = load_checkpoint(path)
+    except (CheckpointError, ConfigError) as error:
+        raise ValueError(f"player {name!r}: {error}") from error
+    make = getattr(algorithm(config.algorithm).load(), "player", None)
+    trained = getattr(config, "game", None)
+    if make is None or trained is None:
+        raise ValueError(f"player {name!r}: {config.algorithm} was trained in an environment and plays no games")
+    if trained != game.spec.name:
+        raise ValueError(f"player {name!r} was trained for {trained} and can't play {game.spec.name}")
+    if not at:
+        return make(config, game, state, name)
+    if "simulations" not in inspect.signature(make).parameters:
+        raise ValueError(f"player {name!r}: {config.algorithm} plays without search, so nothing can follow the @")
+    return make(config, game, state, name, simulations=_number(name, simulations, "simulations, as in RUN@200"))
+
+
+def _split(name: str) -> tuple[Path, str, str]:
+    """Directory, "@" and simulations; a directory whose own name has an @ in it stays whole."""
+    path, at, simulations = name.rpartition("@")
+    return (Path(path), at, simulations) if at and not Path(name).is_dir() else (Path(name), "", "")
+
+
+def _number(name: str, text: str, what: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise ValueError(f"player {name!r}: {text!r} is no number of {what}")
+    return int(text)
