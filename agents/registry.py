@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.actor_critic.config import DDPG, PPO
 from agents.config import Control, Experiment, Learning
+from agents.regret.config import CFR
 from agents.value.config import DQN
 from experiment.config import ConfigError, check
 
@@ -30,6 +31,7 @@ ALGORITHMS = {
     "ppo": Algorithm(PPO, "agents.actor_critic.ppo"),
     "dqn": Algorithm(DQN, "agents.value.dqn"),
     "ddpg": Algorithm(DDPG, "agents.actor_critic.ddpg"),
+    "cfr": Algorithm(CFR, "agents.regret.cfr"),
 }
 
 

@@ -12,6 +12,8 @@ Exponent = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class CFR(Solution):
+    algorithm: Literal["cfr"] = "cfr"
+    """counterfactual regret minimization on a compiled tree"""
     variant: Literal["cfr", "cfr_plus", "linear_cfr", "discounted_cfr", "predictive_cfr_plus"] = "cfr_plus"
     """which regret minimizer"""
     updates: Literal["alternating", "simultaneous"] = "alternating"
