@@ -43,6 +43,7 @@ RUNS: dict[str, list[dict[str, Any]]] = {
         raw("ddpg", learner={"learning_rate": FALLING, "policy_learning_rate": FALLING}, **SHORT),
         raw("td3", **SHORT),
     ],
+    "cfr": [{"algorithm": "cfr", "game": "kuhn_poker", "steps": 20, "evaluation": {"every": 8}}],
 }
 
 
@@ -175,6 +176,7 @@ SMOKE = {
     "ppo": ["env.count=2", "rollout.steps=32", "steps=128", "learner.batch_size=16", "learner.epochs=2"],
     "dqn": ["steps=300", "memory.start=100", "memory.capacity=300"],
     "ddpg": ["steps=150", "memory.start=100", "random_steps=100", "memory.capacity=300"],
+    "cfr": ["steps=20"],
 }
 EXTRA = {"ALE/": "ale_py", "Ant": "mujoco", "HalfCheetah": "mujoco", "Hopper": "mujoco", "Walker": "mujoco"}
 
