@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from agents.config import NonNegative, Positive, Solution
+from agents.config import NonNegative, Positive, Solution, SolverEvaluation
 
 Exponent = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -36,3 +36,27 @@ class CFR(Solution):
         if self.variant != "discounted_cfr" and (self.alpha, self.beta) != (None, None):
             raise ValueError(f"alpha and beta are options of variant=discounted_cfr, but variant is {self.variant}")
         return self
+
+
+class SampledEvaluation(SolverEvaluation):
+    games: Positive = 1_000
+    """table=growing: games against random play, half of them in each seat"""
+
+
+class MCCFR(Solution):
+    algorithm: Literal["mccfr"] = "mccfr"
+    """Monte-Carlo counterfactual regret minimization"""
+    sampling: Literal["external", "outcome"] = "external"
+    """external: all actions of the traversing seat are tried; outcome: one game is played"""
+    exploration: Annotated[float, Field(gt=0, le=1)] = 0.6
+    """sampling=outcome: probability with which the traversing seat's action is uniform"""
+    weighting: Literal["linear", "uniform"] = "linear"
+    """linear: iteration t counts t times, in regrets and averages (Brown & Sandholm 2019); uniform: once"""
+    table: Literal["tree", "growing"] = "tree"
+    """tree: the game is compiled; growing: it is sampled through its rules, for games too large to compile"""
+    batch: Positive = 64
+    """table=growing: traversals for each seat at one iteration, by one policy; with table=tree it is one"""
+    memory_bytes: Positive = 4 << 30
+    """ceiling: a game whose tree would take more is refused; a growing table stops growing"""
+    evaluation: SampledEvaluation = SampledEvaluation()
+    """when to measure how far the policy is from equilibrium"""
