@@ -1,0 +1,118 @@
+"""Monte-Carlo counterfactual regret minimization: each iteration walks a sample of the game, not all of it.
+
+    solver = SampledRegrets(compile_tree(make_game("leduc_poker")), exploration=None, linear=True, seed=7)
+    solver.iterate(100_000)
+    solver.evaluate()                                      # {"game/nash_conv": ..., ...}
+
+External and outcome sampling: Lanctot et al. 2009, https://papers.nips.cc/paper/3713. Linear weights:
+Brown & Sandholm 2019, https://arxiv.org/abs/1809.04040. On a compiled tree all iterations run inside a kernel
+(`agents/regret/sampling.py`); a game too large for that is sampled through its rules into a table of bounded memory
+(`agents/regret/growing.py`). docs/mccfr.md says what differs from the papers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from agents.api import Player, Solver, State
+from agents.regret.best_response import expected_returns, nash_conv
+from agents.regret.config import MCCFR
+from agents.regret.growing import GrowingSolver, TablePlayer
+from agents.regret.infosets import InfosetTable
+from agents.regret.policies import TabularPlayer, normalized, table
+from agents.regret.sampling import external, outcome, packed
+from agents.regret.tree import Tree, compile_tree
+from envs.api import Array, Game
+from envs.games.make import make_game
+from experiment.seeding import Seeds
+
+
+class SampledRegrets:
+    """A solver (`agents.api.Solver`) on a compiled tree of two seats. `exploration` None is external sampling."""
+
+    def __init__(self, tree: Tree, exploration: float | None, linear: bool, seed: int) -> None:
+        _require_two_seats(tree.name, tree.seats)
+        self.tree, self.exploration, self.linear, self.iterations = tree, exploration, linear, 0
+        self.regret, self.average = np.zeros((2, tree.sequences))
+        self.random = np.array([seed], np.uint64)
+        self._nodes, self._chance, self._returns = packed(tree), tree.chance, tree.returns
+        self._room = int(np.diff(tree.infoset_start).max()), int(np.diff(tree.sequence_start).max())
+        self._depth = int(tree.infoset_depth.max(initial=0)) + 1
+
+    def iterate(self, n: int) -> None:
+        """n more iterations, of a traversal for each seat. n calls of 1 give the same as 1 call of n."""
+        walk = self._nodes, self._chance, self._returns, self.regret, self.average, self.random
+        if self.exploration is None:
+            external(*walk, self.iterations, n, self.linear, self._room)
+        else:
+            outcome(*walk, self.iterations, n, self.linear, self.exploration, self._depth)
+        self.iterations += n
+
+    def average_policy(self) -> Array:
+        """[S]; uniform where it never got."""
+        return normalized(self.tree, self.average)
+
+    def metrics(self) -> Mapping[str, float]:
+        """How large the game is, and what an iteration works on."""
+        arrays = self._nodes, self._chance, self._returns, self.regret, self.average
+        return {
+            "game/infosets": float(self.tree.infosets),
+            "game/memory_bytes": float(sum(array.nbytes for array in arrays)),
+        }
+
+    def evaluate(self) -> Mapping[str, float]:
+        """Of the average policy: what seat 0 gets, NashConv, and where it is defined exploitability."""
+        policy = self.average_policy()
+        conv = nash_conv(self.tree, policy)
+        found = {"game/value": float(expected_returns(self.tree, policy)[0]), "game/nash_conv": conv}
+        return found | ({"game/exploitability": conv / 2} if self.tree.two_player_zero_sum else {})
+
+    def state_dict(self) -> State:
+        arrays = {"regret": self.regret, "average": self.average, "random": self.random}
+        return {"iterations": self.iterations} | {name: array.copy() for name, array in arrays.items()}
+
+    def load_state_dict(self, state: State) -> None:
+        """Raises ValueError for the state of another game; then nothing has changed."""
+        for name in ("regret", "average"):
+            if np.shape(state[name]) != self.regret.shape:
+                raise ValueError(
+                    f"{self.tree.name} has {self.tree.sequences} sequences, but the state's {name} has shape "
+                    f"{list(np.shape(state[name]))}: it is of another game"
+                )
+        self.regret[:], self.average[:], self.random[:] = state["regret"], state["average"], state["random"]
+        self.iterations = int(state["iterations"])
+
+
+def _require_two_seats(name: str, seats: int) -> None:
+    if seats != 2:
+        raise ValueError(
+            f"{name} has {seats} seats, but the averages of mccfr are right for two: algorithm=cfr takes any number"
+        )
+
+
+# As a run ------------------------------------------------------------------------------------------------------------
+
+
+def make(config: MCCFR, seeds: Seeds) -> Solver:
+    """Raises ValueError for a game that isn't of two, MemoryError for a tree beyond `memory_bytes`."""
+    game = make_game(config.game)
+    _require_two_seats(game.spec.name, game.spec.seats)
+    exploration = config.exploration if config.sampling == "outcome" else None
+    linear = config.weighting == "linear"
+    if config.table == "growing":
+        return GrowingSolver(
+            game, config.memory_bytes, config.batch, exploration, linear, seeds, config.evaluation.games
+        )
+    return SampledRegrets(compile_tree(game, config.memory_bytes), exploration, linear, seeds.integer("traversals"))
+
+
+def player(config: MCCFR, game: Game, state: State, name: str) -> Player:
+    """Plays the average policy of a checkpoint."""
+    if config.table == "growing":
+        known = InfosetTable(config.memory_bytes)
+        known.load_state_dict(state["solver"]["table"])
+        return TablePlayer(name, game, known)
+    tree = compile_tree(game, config.memory_bytes)
+    return TabularPlayer(name, game, table(tree, normalized(tree, state["solver"]["average"])))
