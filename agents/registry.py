@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.actor_critic.config import DDPG, PPO
 from agents.config import Control, Experiment, Learning
-from agents.regret.config import CFR
+from agents.regret.config import CFR, MCCFR
 from agents.value.config import DQN
 from experiment.config import ConfigError, check
 
@@ -32,6 +32,7 @@ ALGORITHMS = {
     "dqn": Algorithm(DQN, "agents.value.dqn"),
     "ddpg": Algorithm(DDPG, "agents.actor_critic.ddpg"),
     "cfr": Algorithm(CFR, "agents.regret.cfr"),
+    "mccfr": Algorithm(MCCFR, "agents.regret.mccfr"),
 }
 
 

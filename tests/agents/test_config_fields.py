@@ -44,6 +44,10 @@ RUNS: dict[str, list[dict[str, Any]]] = {
         raw("td3", **SHORT),
     ],
     "cfr": [{"algorithm": "cfr", "game": "kuhn_poker", "steps": 20, "evaluation": {"every": 8}}],
+    "mccfr": [
+        {"algorithm": "mccfr", "game": "kuhn_poker", "steps": 20, "evaluation": {"every": 8}, "sampling": "outcome"},
+        {"algorithm": "mccfr", "game": "kuhn_poker", "steps": 2, "table": "growing", "memory_bytes": 1 << 20},
+    ],
 }
 
 
@@ -177,6 +181,7 @@ SMOKE = {
     "dqn": ["steps=300", "memory.start=100", "memory.capacity=300"],
     "ddpg": ["steps=150", "memory.start=100", "random_steps=100", "memory.capacity=300"],
     "cfr": ["steps=20"],
+    "mccfr": ["steps=2", "batch=2", "evaluation.games=2"],
 }
 EXTRA = {"ALE/": "ale_py", "Ant": "mujoco", "HalfCheetah": "mujoco", "Hopper": "mujoco", "Walker": "mujoco"}
 
