@@ -126,6 +126,18 @@ class GameSpec:
     utility: tuple[float, float] = field(default=(-inf, inf), compare=False)  # bounds of a return; infinite: not known
 
 
+class Symmetry(NamedTuple):
+    """A position seen in another way, such as in a mirror, that is the same to whoever plays.
+
+    `obs.reshape(n, -1, len(cells))[:, :, cells]` is the observation of it, and `policy[:, actions]` a policy (or mask)
+    for it: both say, for each new place, which old one comes there. `cells` permutes the cells of every plane alike, or
+    where planes change places too, all planes as one.
+    """
+
+    cells: Array  # int64 [C]
+    actions: Array  # int64 [A]
+
+
 class Game(Protocol):
     """The rules of a turn-based game, for many positions at once. Positions are never changed in place.
 
@@ -171,6 +183,18 @@ class Game(Protocol):
 
         Raises ValueError where the game has none.
         """
+        ...
+
+    def symmetries(self) -> list[Symmetry]:
+        """What leaves the game as it is; the first changes nothing, and is the only one where no other is known."""
+        ...
+
+    def text(self, positions: Positions, seat: Array | None = None) -> list[str]:
+        """What `seat` [n] (default: whoever moves) sees, for a person to read; several lines each."""
+        ...
+
+    def picture(self, positions: Positions) -> Array:
+        """uint8 [n, H, W, 3], RGB: what everybody sees. Raises ValueError for a game that can't be drawn."""
         ...
 
 

@@ -124,7 +124,11 @@ class TurnEnv:
         return self._current
 
     def render(self, row: int = 0) -> Array:
-        raise RuntimeError(f"{self.spec.name} draws no pictures here: look at its observations instead")
+        """One row's board, uint8 [H, W, 3]. Raises ValueError for a game that can't be drawn."""
+        if self._current is None:
+            raise RuntimeError("reset(seed) the environment before it is drawn")
+        picture: Array = self._game.picture(self._positions[row : row + 1])[0]
+        return picture
 
     def close(self) -> None:
         """Nothing is held open."""

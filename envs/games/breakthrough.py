@@ -9,11 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from envs.api import Array
+from envs.games import symmetries
 from envs.games.rules import (
     BREAKTHROUGH,
     WON,
     ZERO,
     Bits,
+    Grid,
     Parameters,
     Rules,
     below,
@@ -41,7 +43,10 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
     full, first_column = (1 << cells) - 1, sum(1 << row * columns for row in range(rows))
     spec = two_player(name, cells * 12, (3, rows, columns), (4 * rows - 6) * columns + 1)
     board = np.array([rows, columns, full & ~first_column, full & ~(first_column << columns - 1)], np.uint64)
-    return Rules(spec, BREAKTHROUGH, board.view(np.int64), start(black, black << cells - camp))
+    grid = Grid(rows, columns, (0,), (1,), counts_up=True)
+    same = symmetries.steps_mirrored(rows, columns, directions=(2, 1, 0, 5, 4, 3), kinds=2)
+    first = start(black, black << cells - camp)
+    return Rules(spec, BREAKTHROUGH, board.view(np.int64), first, grid=grid, symmetries=same)
 
 
 @rule

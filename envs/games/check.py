@@ -37,18 +37,22 @@ def check_game(game: Game, games: int, seed: int) -> None:
     _check_empty(game)
     moves = np.zeros(games, np.int64)
     known: dict[tuple[int, str], bytes] = {}  # the legal actions at each information state
+    mirror = _Mirror(game, games)
     while len(positions):
         _check_look(spec, look)
         _check_information(look, known)
+        mirror.check(look)
         _check_alone(game, positions, look, int(rng.integers(len(positions))))
         _check_refusals(game, positions, look, rng)
         assert (moves <= spec.max_length).all(), f"max_length is {spec.max_length}, a game has {moves.max()} moves"
         going = look.seat != TERMINAL
         positions, moves, legal, chance = positions[going], moves[going], look.legal[going], look.chance[going]
+        mirror.keep(going)
         before = _look(game, positions)
         moves += before.seat != CHANCE
         weight = np.where((before.seat == CHANCE)[:, None], chance, legal)
         actions = _draw(weight, rng)
+        mirror.step(actions)
         following = game.step(positions, actions)
         _assert_equal(before, _look(game, positions), "a step changed the positions that it was given")
         look = _look(game, following)
@@ -57,6 +61,51 @@ def check_game(game: Game, games: int, seed: int) -> None:
             single = _look(game, game.step(positions[row : row + 1], actions[row : row + 1]))
             _assert_equal(single, _rows(look, row), f"row {row} steps otherwise beside others than alone")
         positions = following
+
+
+class _Mirror:
+    """The same games, each as seen by one of the game's symmetries."""
+
+    def __init__(self, game: Game, games: int) -> None:
+        same, observed = game.symmetries(), int(np.prod(game.spec.obs_shape))
+        for index, (cells, actions) in enumerate(same):
+            sound = actions.shape == (game.spec.actions,) and _permutes(actions)
+            assert sound, f"symmetry {index}: actions is no permutation of 0 to {game.spec.actions - 1}"
+            fits = cells.ndim == 1 and _permutes(cells) and (not observed or observed % max(len(cells), 1) == 0)
+            assert fits, f"symmetry {index}: cells is no permutation of the cells of {game.spec.obs_shape}"
+        first = [bool((part == np.arange(len(part))).all()) for part in same[0]]
+        assert all(first), "symmetries: the first changes something"
+        assert len({len(cells) for cells, _ in same}) == 1, "symmetries: cells differ in their number"
+        self.game, self.positions = game, game.initial(games)
+        self.which = np.arange(games)[::-1] % len(same)  # so that a single game is mirrored by the last of them
+        self.cells, self.actions = (np.stack(parts) for parts in zip(*same, strict=True))
+
+    def check(self, look: Look) -> None:
+        """Assert that the mirrored games show what is shown, mirrored."""
+        seat, legal = self.game.seat(self.positions), self.game.legal(self.positions)
+        what = f"symmetry {self.which.tolist()} of these rows"
+        assert np.array_equal(seat, look.seat), f"{what}: another seat is to move"
+        actions = self.actions[self.which]
+        assert np.array_equal(legal, np.take_along_axis(look.legal, actions, 1)), f"{what}: other actions are legal"
+        chance = self.game.chance(self.positions)
+        assert np.array_equal(chance, np.take_along_axis(look.chance, actions, 1)), f"{what}: other chances"
+        assert np.array_equal(self.game.returns(self.positions), look.returns), f"{what}: other returns"
+        if look.obs[0].size:
+            seen = look.obs[0].reshape(len(seat), -1, self.cells.shape[1])
+            seen = np.take_along_axis(seen, self.cells[self.which][:, None], 2).reshape(look.obs[0].shape)
+            assert np.array_equal(self.game.observe(self.positions), seen), f"{what}: another observation"
+
+    def keep(self, rows: Array) -> None:
+        self.positions, self.which = self.positions[rows], self.which[rows]
+
+    def step(self, actions: Array) -> None:
+        """Play the mirrored actions: the places to which `actions` come."""
+        places = np.argsort(self.actions[self.which], axis=1)
+        self.positions = self.game.step(self.positions, places[np.arange(len(actions)), actions])
+
+
+def _permutes(index: Array) -> bool:
+    return bool(np.array_equal(np.sort(index), np.arange(len(index))))
 
 
 def _look(game: Game, positions: Positions) -> Look:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import numpy as np
 
 from envs.api import Array
+from envs.games import symmetries
 from envs.games.rules import (
     CONNECT_FOUR,
     DRAWN,
     WON,
     ZERO,
     Bits,
+    Grid,
     Parameters,
     Rules,
     below,
@@ -34,7 +36,12 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
         return None
     spec = two_player(name, columns, (3, rows, columns), rows * columns)
     top = sum(1 << column * (rows + 1) + rows - 1 for column in range(columns))
-    return Rules(spec, CONNECT_FOUR, np.array([rows, columns, x_in_row, egocentric, top]), start(0, 0))
+    board = np.array([rows, columns, x_in_row, egocentric, top])
+    grid, same = (
+        Grid(rows, columns, (0,), (1,), upwards=True, counts_up=True),
+        symmetries.columns_mirrored(rows, columns),
+    )
+    return Rules(spec, CONNECT_FOUR, board, start(0, 0), grid=grid, symmetries=same)
 
 
 @rule

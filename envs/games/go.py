@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from envs.api import Array
+from envs.games import symmetries
 from envs.games.rules import (
     DRAWN,
     GO,
@@ -23,6 +24,7 @@ from envs.games.rules import (
     WON,
     ZERO,
     Bits,
+    Grid,
     Parameters,
     Rules,
     below,
@@ -62,7 +64,10 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
     empty = [(1 << cells) - 1 >> 64 * word & (1 << 64) - 1 for word in range(CELLS - EMPTY)]
     words = start(0, 0, *empty, *[0] * (2 * cells + 2), *[0] * (longest + 1))
     words[CELLS + 2 * cells] = EDGE
-    return Rules(two_player(name, cells + 1, (4, size, size), longest), GO, board, words)
+    spec = two_player(name, cells + 1, (4, size, size), longest)
+    grid = Grid(size, size, (0,), (1,), upwards=True, counts_up=True, letters="abcdefghjklmnopqrst")
+    same = symmetries.square(size, others=1)
+    return Rules(spec, GO, board, words, grid=grid, symmetries=same)
 
 
 def _neighbours(size: int, cell: int) -> list[int]:

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from envs.api import Array
+from envs.games import symmetries
 from envs.games.rules import (
     HEX,
     ONE,
     WON,
     ZERO,
+    Grid,
     Parameters,
     Rules,
     below,
@@ -37,6 +39,7 @@ EMPTY = 4
 CELLS = 3  # the first word of cells
 NEAR, EACH = 3, 7  # on the board: where the neighbours of cell 0 are, 6 for each cell, and then the edges it is on
 NO_STONES = 0x4444444444444444
+TURNED = (0, 2, 1, 3, 4, 5, 7, 6, 8)  # upside down, opposite edges have changed places
 PLANES = (9, 3)  # the second with plain_obs_tensor: black, white, empty
 
 
@@ -53,7 +56,10 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
     words = [empty & (1 << 64) - 1, empty >> 64, *[NO_STONES] * -(-cells // 16)]
     board = [rows, columns, plain, *(near for cell in range(cells) for near in _surroundings(rows, columns, cell))]
     spec = two_player(name, cells, (PLANES[plain], columns, rows), cells)
-    return Rules(spec, HEX, np.array(board), start(*words))
+    first, second, planes = ((0,), (1,), (0, 1, 2)) if plain else ((5, 6, 7, 8), (0, 1, 2, 3), TURNED)
+    grid = Grid(rows, columns, first, second, slanted=True)
+    same = symmetries.half_turned(rows, columns, planes)
+    return Rules(spec, HEX, np.array(board), start(*words), grid=grid, symmetries=same)
 
 
 def _surroundings(rows: int, columns: int, cell: int) -> list[int]:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from envs.api import CHANCE, TERMINAL, Array, IllegalAction, Positions
+from envs.api import CHANCE, TERMINAL, Array, IllegalAction, Positions, Symmetry
 from envs.games import breakthrough, connect_four, go, hex, kuhn_poker, leduc_poker, othello, tic_tac_toe
+from envs.games.drawing import board_picture, board_text
 from envs.games.rules import (
     BREAKTHROUGH,
     CONNECT_FOUR,
@@ -22,12 +23,14 @@ from envs.games.rules import (
     OTHELLO,
     TIC_TAC_TOE,
     WON,
+    Grid,
     Rules,
     below,
     is_over,
     kernel,
     rule,
 )
+from envs.games.symmetries import identity
 
 
 @rule
@@ -260,6 +263,36 @@ class NativeGame:
         if self.rules.kind == LEDUC_POKER:
             return leduc_poker.information_tensor(positions, self._looking(positions, seat))
         return self.observe(positions, seat).reshape(len(positions), int(np.prod(self.spec.obs_shape)))
+
+    def symmetries(self) -> list[Symmetry]:
+        same = list(self.rules.symmetries)
+        return same or [identity(int(np.prod(self.spec.obs_shape)), self.spec.actions)]
+
+    def cells(self, positions: Positions) -> Array:
+        """int8 [n, rows, columns] as the eye sees it, the top row first: 0 empty, 1 seat 0's, 2 seat 1's.
+
+        Raises ValueError where there is no board.
+        """
+        grid = self._grid()
+        seen = self.observe(positions, np.ones(len(positions), np.int64))
+        seen = seen.reshape(len(positions), -1, grid.rows, grid.columns)
+        cells = np.where(seen[:, grid.first].any(1), 1, np.where(seen[:, grid.second].any(1), 2, 0)).astype(np.int8)
+        return cells[:, ::-1] if grid.upwards else cells
+
+    def text(self, positions: Positions, seat: Array | None = None) -> list[str]:
+        """The board, x for seat 0 and o for seat 1; where cards are hidden, what `seat` knows."""
+        if self.rules.grid is None:
+            return self.information_state(positions, seat)
+        return [board_text(self.rules.grid, cells) for cells in self.cells(positions)]
+
+    def picture(self, positions: Positions) -> Array:
+        grid = self._grid()
+        return np.stack([board_picture(grid, cells) for cells in self.cells(positions)])
+
+    def _grid(self) -> Grid:
+        if self.rules.grid is None:
+            raise ValueError(f"{self.spec.name} has no board to draw: `text` tells what a seat sees")
+        return self.rules.grid
 
     def _looking(self, positions: Positions, seat: Array | None) -> Array:
         seats = np.maximum(self.seat(positions), 0) if seat is None else np.asarray(seat, np.int64)

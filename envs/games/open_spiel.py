@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from envs.api import Array, GameSpec, IllegalAction, Positions
+from envs.api import Array, GameSpec, IllegalAction, Positions, Symmetry
+from envs.games.symmetries import identity
 
 
 def names() -> list[str]:
@@ -142,6 +143,24 @@ class OpenSpielGame:
         for row, (state, looks) in enumerate(zip(positions, self._looking(positions, seat), strict=True)):
             known[row] = state.information_state_tensor(looks)
         return known
+
+    def symmetries(self) -> list[Symmetry]:
+        """OpenSpiel declares none."""
+        return [identity(int(np.prod(self.spec.obs_shape)), self.spec.actions)]
+
+    def text(self, positions: Positions, seat: Array | None = None) -> list[str]:
+        """OpenSpiel's text of the position; where something is hidden, that of what `seat` observes, or else knows."""
+        if self.spec.perfect_information:
+            return [str(state) for state in positions]
+        told = self._game.get_type().provides_observation_string
+        method = "observation_string" if told else self._key
+        if method == "history_str":
+            raise ValueError(f"{self.spec.name}: OpenSpiel has no text of what a single seat sees")
+        looking = self._looking(positions, seat)
+        return [getattr(state, method)(looks) for state, looks in zip(positions, looking, strict=True)]
+
+    def picture(self, positions: Positions) -> Array:
+        raise ValueError(f"OpenSpiel draws no pictures of {self.spec.name}: `text` tells what a seat sees")
 
     def _looking(self, positions: Positions, seat: Array | None) -> list[int]:
         seats = np.maximum(self.seat(positions), 0) if seat is None else np.asarray(seat, np.int64)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from envs.api import Array
+from envs.games import symmetries
 from envs.games.rules import (
     DRAWN,
     OTHELLO,
     WON,
     ZERO,
     Bits,
+    Grid,
     Parameters,
     Rules,
     bit,
@@ -43,7 +45,8 @@ def rules(name: str, parameters: Parameters) -> Rules:
     spec = two_player(name, cells + 1, (3, size, size), 2 * cells)
     moves = sum(1 << (middle + down) * size + middle + right for down, right in ((-2, -1), (-1, -2), (0, 1), (1, 0)))
     board = np.array([size, full, inner, full & ~first_column, full & ~(first_column << size - 1)], np.uint64)
-    return Rules(spec, OTHELLO, board.view(np.int64), start(black, white, moves))
+    grid, same = Grid(size, size, first=(2,), second=(1,)), symmetries.crossed(size, others=1)
+    return Rules(spec, OTHELLO, board.view(np.int64), start(black, white, moves), grid=grid, symmetries=same)
 
 
 @rule

@@ -17,14 +17,15 @@ caller: what Game promises beside them (refused actions, all-False masks after t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
 
-from envs.api import Array, GameSpec
+from envs.api import Array, GameSpec, Symmetry
 
 WON, DRAWN, LUCK = 2, 4, 5  # a status below WON is the seat to move, from WON to DRAWN the game is over
 TIC_TAC_TOE, CONNECT_FOUR, OTHELLO, HEX, BREAKTHROUGH, KUHN_POKER, LEDUC_POKER, GO = range(8)  # kinds
@@ -35,10 +36,27 @@ Parameters = dict[str, int | float | bool | str]
 Bits = Any  # a uint64 in compiled code, which has no Python type
 
 
+class Grid(NamedTuple):
+    """Where the stones are in an observation as seat 1 sees it, for those who draw a board.
+
+    An observation is planes of rows * columns cells, whatever the spec calls its axes.
+    """
+
+    rows: int
+    columns: int
+    first: tuple[int, ...]  # planes with a one where seat 0 has a stone
+    second: tuple[int, ...]  # ... seat 1
+    upwards: bool = False  # row 0 is drawn at the bottom
+    counts_up: bool = False  # rank 1 is drawn at the bottom
+    slanted: bool = False  # each row is drawn half a cell further to the right than the one above it
+    letters: str = ascii_lowercase  # of the files
+
+
 class Rules(NamedTuple):
     """A game of one size: `start` [W] uint64 is the first position, `board` the constants of its kernels.
 
     `information_state(position, seat)` is the key of what a seat knows, in a game where that is not the position.
+    `grid` is absent where there is no board, `symmetries` where none is known.
     """
 
     spec: GameSpec
@@ -46,6 +64,8 @@ class Rules(NamedTuple):
     board: Array
     start: Array
     information_state: Callable[[Array, int], str] | None = None
+    grid: Grid | None = None
+    symmetries: Sequence[Symmetry] = ()
 
 
 def kernel(function: Callable[..., Any]) -> Any:

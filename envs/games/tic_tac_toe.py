@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from envs.api import Array
+from envs.games import symmetries
 from envs.games.rules import (
     DRAWN,
     TIC_TAC_TOE,
     WON,
     ZERO,
+    Grid,
     Parameters,
     Rules,
     bit,
@@ -29,7 +31,9 @@ LINES = np.array([0o700, 0o070, 0o007, 0o444, 0o222, 0o111, 0o421, 0o124], np.ui
 
 def rules(name: str, parameters: Parameters) -> Rules:
     read(name, parameters, {})
-    return Rules(two_player(name, 9, (3, 3, 3), 9), TIC_TAC_TOE, np.zeros(0, np.int64), start(0, 0))
+    spec, board = two_player(name, 9, (3, 3, 3), 9), np.zeros(0, np.int64)
+    grid = Grid(3, 3, first=(2,), second=(1,))
+    return Rules(spec, TIC_TAC_TOE, board, start(0, 0), grid=grid, symmetries=symmetries.square(3))
 
 
 @rule

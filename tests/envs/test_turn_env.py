@@ -103,5 +103,17 @@ def test_a_state_of_something_else_is_refused() -> None:
         TurnEnv(make_game("tic_tac_toe"), 0)
     with pytest.raises(RuntimeError, match=r"reset\(seed\)"):
         TurnEnv(make_game("tic_tac_toe"), 1).step(np.array([0]))
-    with pytest.raises(RuntimeError, match="draws no pictures"):
+
+
+def test_a_row_is_drawn() -> None:
+    env = TurnEnv(make_game("tic_tac_toe"), 2)
+    with pytest.raises(RuntimeError, match=r"reset\(seed\)"):
         env.render()
+    env.reset(0)
+    env.step(np.array([0, 8]))
+    assert env.render().shape == (96, 96, 3)
+    assert env.render(0)[16, 16].max() < 50 < env.render(1)[16, 16].max()
+    poker = TurnEnv(make_game("kuhn_poker"), 1)
+    poker.reset(0)
+    with pytest.raises(ValueError, match="kuhn_poker has no board to draw"):
+        poker.render()

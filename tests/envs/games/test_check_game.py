@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.api import CHANCE, Array, GameSpec, IllegalAction, Positions
+from envs.api import CHANCE, Array, GameSpec, IllegalAction, Positions, Symmetry
 from envs.games.check import check_game
+from envs.games.make import make_game
+from envs.games.native import NativeGame
+from envs.games.symmetries import identity, square
 
 LENGTH = 4  # two dice are thrown, then each seat moves once
 
@@ -84,6 +87,15 @@ class Dice:
     def information_tensor(self, positions: Positions, seat: Array | None = None) -> Array:
         return self.observe(positions, seat)
 
+    def symmetries(self) -> list[Symmetry]:
+        return [Symmetry(np.arange(6), np.arange(3))]
+
+    def text(self, positions: Positions, seat: Array | None = None) -> list[str]:
+        return self.information_state(positions, seat)
+
+    def picture(self, positions: Positions) -> Array:
+        raise ValueError("dice has no board to draw")
+
 
 def test_a_sound_game_passes() -> None:
     check_game(Dice(), games=20, seed=0)
@@ -125,3 +137,43 @@ def test_an_accepted_action_after_the_end_is_seen() -> None:
 
     with pytest.raises(AssertionError, match="accepted after the end"):
         check_game(Endless(), games=1, seed=0)
+
+
+def with_symmetries(name: str, symmetries: list[Symmetry]) -> NativeGame:
+    game = make_game(name)
+    assert isinstance(game, NativeGame)
+    return NativeGame(game.rules._replace(symmetries=symmetries))
+
+
+MIRROR = np.array([2, 1, 0, 5, 4, 3, 8, 7, 6])
+
+
+@pytest.mark.parametrize(
+    ("cells", "actions", "rule"),
+    [
+        (MIRROR, MIRROR, None),
+        (np.arange(9), MIRROR, "symmetry .*: another observation"),
+        (MIRROR, np.arange(9), "symmetry .*: another observation"),
+        (MIRROR, MIRROR[::-1], "symmetry .*: another observation"),
+        (np.roll(np.arange(9), 1), np.roll(np.arange(9), 1), "symmetry .*: another seat is to move"),  # no lines
+        (MIRROR, np.zeros(9, np.int64), "symmetry 1: actions is no permutation of 0 to 8"),
+        (np.arange(4), MIRROR, "symmetry 1: cells is no permutation"),
+    ],
+)
+def test_a_wrong_symmetry_is_seen(cells: Array, actions: Array, rule: str | None) -> None:
+    game = with_symmetries("tic_tac_toe", [identity(9, 9), Symmetry(cells, actions)])
+    if rule is None:
+        check_game(game, games=20, seed=0)
+        return
+    with pytest.raises(AssertionError, match=rule):
+        check_game(game, games=20, seed=0)
+
+
+def test_symmetries_begin_with_the_one_that_changes_nothing() -> None:
+    with pytest.raises(AssertionError, match="the first changes something"):
+        check_game(with_symmetries("tic_tac_toe", [Symmetry(MIRROR, MIRROR)]), games=1, seed=0)
+
+
+def test_a_quarter_turn_exchanges_the_colours_of_othello() -> None:
+    with pytest.raises(AssertionError, match="other actions are legal"):
+        check_game(with_symmetries("othello", square(8, others=1)), games=8, seed=0)

@@ -29,6 +29,8 @@ def test_parameters_reach_the_native_game() -> None:
         ("connect_four(rows=True)", "rows is True, expected int"),
         ("connect_four(4)", "'4' is not of the form parameter=value"),
         ("othello(board_size=5)", "board_size is 5, expected 4, 6 or 8"),
+        ("go(komi=7)", "komi is 7, expected float"),
+        ("go(board_size=1)", "expected a board_size of 2 to 19"),
         ("chess(", "is not the name of a game"),
     ],
 )
@@ -48,7 +50,13 @@ def test_unknown_names_suggest_the_nearest() -> None:
 @needs_open_spiel
 @pytest.mark.parametrize(
     "name",
-    ["connect_four(rows=10,columns=10)", "hex(board_size=12)", "hex(board_size=3,swap=True)", "breakthrough(rows=9)"],
+    [
+        "connect_four(rows=10,columns=10)",
+        "hex(board_size=12)",
+        "hex(board_size=3,swap=True)",
+        "breakthrough(rows=9)",
+        "go(handicap=2)",
+    ],
 )
 def test_sizes_without_a_native_game_are_open_spiels(name: str) -> None:
     assert not isinstance(make_game(name), NativeGame)

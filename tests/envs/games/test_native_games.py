@@ -13,10 +13,11 @@ from envs.api import CHANCE, TERMINAL, Array, IllegalAction, Positions
 from envs.games import rules
 from envs.games.check import check_game
 from envs.games.make import make_game
-from envs.games.native import NativeGame, legal_into, play
+from envs.games.native import NativeGame, legal_into, play, random_action
 
 needs_open_spiel = pytest.mark.skipif(importlib.util.find_spec("pyspiel") is None, reason="OpenSpiel is not installed")
-NAMES = ["tic_tac_toe", "connect_four", "othello", "hex(board_size=5)", "breakthrough", "kuhn_poker", "leduc_poker"]
+NAMES = ["tic_tac_toe", "connect_four", "othello", "hex(board_size=5)", "breakthrough", "go(board_size=5)"]
+NAMES += ["kuhn_poker", "leduc_poker"]
 SIZES = [
     "tic_tac_toe()",
     "connect_four(rows=4,columns=4)",
@@ -30,6 +31,9 @@ SIZES = [
     "breakthrough(rows=2,columns=2)",
     "breakthrough(rows=5,columns=12)",
     "breakthrough(rows=3,columns=4)",
+    "go(board_size=2,komi=0.0,max_game_length=40)",
+    "go(board_size=3,komi=-1.5)",
+    "go(board_size=4,komi=3.0,max_game_length=100)",
 ]
 
 
@@ -74,8 +78,14 @@ def test_other_sizes_equal_open_spiel(name: str) -> None:
 
 
 @needs_open_spiel
+@pytest.mark.parametrize("size", [9, 19])
+def test_large_boards_of_go_equal_open_spiel(size: int) -> None:
+    assert_same_as_open_spiel(f"go(board_size={size})", 4, 3)
+
+
+@needs_open_spiel
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [*NAMES, "hex", *SIZES])
+@pytest.mark.parametrize("name", [*NAMES, "hex", "go(board_size=9)", *SIZES])
 def test_ten_thousand_random_games_equal_open_spiel(name: str) -> None:
     for seed in range(20):
         assert_same_as_open_spiel(name, 500, 100 + seed)
@@ -167,6 +177,39 @@ def test_small_games_are_worth_what_is_known(name: str, worth: int) -> None:
 
 
 @rules.kernel
+def drawn(kind: int, board: Array, position: Array, actions: Array, streams: Array, times: int) -> Array:
+    """How often each action is drawn."""
+    found = np.zeros(len(actions), np.int64)
+    for _ in range(times):
+        found[random_action(kind, board, position, actions, streams, 0)] += 1
+    return found
+
+
+@pytest.mark.parametrize("name", [*NAMES, "hex", "go(board_size=9)"])
+def test_every_legal_action_is_as_likely(name: str) -> None:
+    game, rng = native(name), np.random.default_rng(0)
+    streams, actions = np.array([7], np.uint64), np.empty(game.spec.actions, np.int64)
+    positions, plies = game.initial(1), 0
+    while (game.seat(positions) != TERMINAL)[0]:
+        legal = game.legal(positions)[0]
+        if plies % 7 < 2:
+            times = 200 * int(legal.sum())
+            found = drawn(game.rules.kind, game.rules.board, positions[0], actions, streams, times)
+            assert not found[~legal].any()
+            assert found[legal].tolist() == pytest.approx([200] * int(legal.sum()), abs=5 * 200**0.5)
+        positions, plies = game.step(positions, rng.choice(np.flatnonzero(legal), 1)), plies + 1
+
+
+def test_select_finds_the_set_bit_of_each_rank() -> None:
+    rng = np.random.default_rng(0)
+    words = [2**64 - 1, 1, 1 << 63, 0x8040201008040201]
+    words += [int(word) & int(mask) for word, mask in rng.integers(2**64, size=(100, 2), dtype=np.uint64)]
+    for word in words:
+        set_bits = [index for index in range(64) if word >> index & 1]
+        assert [rules.select(np.uint64(word), rank) for rank in range(len(set_bits))] == set_bits
+
+
+@rules.kernel
 def results(kind: int, board: Array, start: Array, games: int, rng: np.random.Generator) -> Array:
     """How many random games end in each status."""
     found, actions = np.zeros(5, np.int64), np.empty(9, np.int64)
@@ -249,6 +292,109 @@ def test_plain_planes_of_hex_are_sums_of_the_nine() -> None:
     planes = nine.observe(position)
     expected = np.stack([planes[:, 5:].sum(1), planes[:, :4].sum(1), planes[:, 4]], 1)
     assert np.array_equal(plain.observe(position), expected)
+
+
+def stones(rows: str) -> list[int]:
+    """The actions of a picture of Go: letters are moves in the order of the alphabet, the top row first."""
+    board = np.array([list(row) for row in rows.split()])[::-1].ravel().tolist()
+    return [board.index(letter) for letter in sorted(set(board) - {"."})]
+
+
+def test_go_takes_stones_that_have_no_liberty_and_keeps_the_ko() -> None:
+    game = native("go(board_size=4,komi=0.5)")
+    # a c e (black) and b d f (white) make a ko around the two cells in the middle of the third row
+    position = played(game, stones(".ab. c..d .ef. ...."))
+    fifth, sixth = 9, 10  # between black's stones, between white's
+    position = game.step(game.step(position, np.array([sixth])), np.array([fifth]))
+    assert game.text(position)[0].split("\n")[1] == "3 x o . o"  # white has taken the stone on the sixth
+    assert not game.legal(position)[0, sixth]
+    position = game.step(game.step(position, np.array([0])), np.array([3]))  # elsewhere, answered
+    assert game.legal(position)[0, sixth]
+
+
+def test_suicide_is_no_move_in_go() -> None:
+    game = native("go(board_size=3)")
+    position = played(game, [1, 8, 3, 7])  # black on both sides of the corner
+    position = game.step(position, np.array([5]))
+    assert not game.legal(position)[0, 0]
+    assert game.legal(game.step(position, np.array([9])))[0, 0]  # to black the corner is an eye
+
+
+def test_area_of_go() -> None:
+    for komi, winner in (("8.5", 1), ("9.0", 0), ("9.5", -1)):
+        game = native(f"go(board_size=3,komi={komi})")
+        over = played(game, [4, 9, 9])  # all the board is black's: nine
+        assert game.returns(over).tolist() == [[winner, -winner]]
+    for komi, winner in (("4.5", 1), ("5.0", 0), ("5.5", -1)):
+        game = native(f"go(board_size=3,komi={komi})")
+        over = played(game, [3, 8, 4, 9, 5, 9, 9])  # six for black, one for white, two beside both are nobody's
+        assert game.returns(over).tolist() == [[winner, -winner]]
+
+
+def test_a_board_that_comes_back_ends_a_game_of_go_drawn() -> None:
+    game, rng = native("go(board_size=2,komi=0.5,max_game_length=40)"), np.random.default_rng(3)
+    drawn = 0
+    for _ in range(300):
+        position, seen, repeated = game.initial(1), {bytes(4)}, False
+        while game.seat(position)[0] != TERMINAL:
+            assert not repeated
+            action = rng.choice(np.flatnonzero(game.legal(position)[0]), 1)
+            position = game.step(position, action)
+            board = game.cells(position).tobytes()
+            repeated = action[0] != 4 and board in seen
+            seen.add(board)
+        assert (game.returns(position)[0, 0] == 0) == repeated
+        drawn += repeated
+    assert drawn > 10
+
+
+def test_go_on_four_cells_has_57_boards() -> None:
+    """As many as Tromp, Farnebäck 2007 count."""
+    game, rng, found = native("go(board_size=2,max_game_length=30)"), np.random.default_rng(0), set()
+    positions = game.initial(2_000)
+    while len(positions):
+        found |= {cells.tobytes() for cells in game.cells(positions)}
+        positions = positions[game.seat(positions) != TERMINAL]
+        positions = game.step(positions, (game.legal(positions) * rng.random((len(positions), 5))).argmax(1))
+    assert len(found) == 57
+
+
+def test_boards_as_text_and_cells() -> None:
+    game = native("hex(num_cols=3,num_rows=2)")
+    assert game.text(played(game, [1, 3])) == ["1 . x .\n 2 o . .\n    a b c"]
+    game = native("connect_four(rows=2,columns=4)")
+    assert game.text(played(game, [0, 0, 3])) == ["2 o . . .\n1 x . . x\n  a b c d"]
+    assert game.cells(played(game, [0, 0, 3])).tolist() == [[[2, 0, 0, 0], [1, 0, 0, 1]]]
+    egocentric = native("connect_four(rows=2,columns=4,egocentric_obs_tensor=True)")
+    assert egocentric.cells(played(egocentric, [0, 0])).tolist() == [[[2, 0, 0, 0], [1, 0, 0, 0]]]
+    assert native("othello(board_size=4)").text(native("othello(board_size=4)").initial(1))[0][2:9] == ". . . ."
+    for seat, text in ((0, "0b"), (1, "2b")):
+        assert native("kuhn_poker").text(played(native("kuhn_poker"), [0, 2, 1]), np.array([seat])) == [text]
+    with pytest.raises(ValueError, match="kuhn_poker has no board"):
+        native("kuhn_poker").cells(native("kuhn_poker").initial(1))
+
+
+def test_a_picture_shows_discs_where_stones_are() -> None:
+    game = native("tic_tac_toe")
+    picture = game.picture(played(game, [0, 5]))
+    assert picture.shape == (1, 96, 96, 3) and picture.dtype == np.uint8
+    middle = picture[0, 16::32, 16::32]
+    assert middle[0, 0].max() < 50 and middle[1, 2].min() > 200
+    assert (middle[0, 1] == middle[2, 2]).all()
+    assert native("hex(board_size=3)").picture(native("hex(board_size=3)").initial(2)).shape == (2, 96, 128, 3)
+
+
+def test_a_symmetry_says_which_place_comes_where() -> None:
+    game = native("hex(board_size=3)")
+    half = game.symmetries()[1]
+    one, other = played(game, [0, 5]), played(game, [8, 3])
+    seen = game.observe(one).reshape(1, -1, len(half.cells))[:, :, half.cells].reshape(1, 9, 3, 3)
+    assert np.array_equal(seen, game.observe(other))
+    assert np.array_equal(game.legal(one)[:, half.actions], game.legal(other))
+    quarter = native("go(board_size=2)").symmetries()[2]
+    assert quarter.actions.tolist() == [1, 3, 0, 2, 4]  # the second cell comes to the first place, passes stay
+    counts = [len(native(name).symmetries()) for name in NAMES]
+    assert counts == [8, 2, 4, 2, 2, 8, 1, 1]
 
 
 def test_a_refusal_names_the_row_and_what_is_legal() -> None:

@@ -108,3 +108,14 @@ def test_what_is_known_as_a_tensor() -> None:
     rummy = make_game("gin_rummy")
     with pytest.raises(ValueError, match="no tensor of what is known in gin_rummy"):
         rummy.information_tensor(rummy.initial(1))
+
+
+def test_what_a_person_reads_hides_the_cards_of_others() -> None:
+    chess = make_game("chess")
+    assert chess.text(chess.initial(1)) == ["rnbqkbnr/pppppppp/8/8/8/8/PPPPPPPP/RNBQKBNR w KQkq - 0 1"]
+    poker = make_game("leduc_poker", native=False)
+    dealt = poker.step(poker.step(poker.initial(1), np.array([3])), np.array([5]))
+    assert "Private: 3" in poker.text(dealt)[0] and "Private: 5" not in poker.text(dealt)[0]
+    assert "Private: 5" in poker.text(dealt, np.array([1]))[0]
+    with pytest.raises(ValueError, match="OpenSpiel draws no pictures of chess"):
+        chess.picture(chess.initial(1))
