@@ -19,7 +19,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -35,7 +34,7 @@ from agents.regret.forms import (
     sequence_iterations,
 )
 from agents.regret.policies import TabularPlayer, normalized, realization_plan, table, uniform
-from agents.regret.tree import Tree, cached_tree, compile_tree
+from agents.regret.tree import Progress, Tree, cached_tree, compile_tree
 from envs.api import Array, Game
 from envs.games.make import make_game
 from experiment.seeding import Seeds
@@ -157,13 +156,13 @@ def _with_root(tree: Tree, average: Array) -> Array:
 
 
 def _tree(config: CFR, game: Game) -> Tree:
-    arguments: dict[str, Any] = {"memory_bytes": config.memory_bytes, "progress": _announced(game)}
+    progress = _announced(game)
     if config.tree_cache is None:
-        return compile_tree(game, **arguments)
-    return cached_tree(game, Path(config.tree_cache), **arguments)
+        return compile_tree(game, config.memory_bytes, progress)
+    return cached_tree(game, Path(config.tree_cache), config.memory_bytes, progress)
 
 
-def _announced(game: Game, every: int = 1_000_000) -> Any:
+def _announced(game: Game, every: int = 1_000_000) -> Progress:
     """A line on stderr after each million nodes."""
     reported = 0
 
