@@ -1,9 +1,10 @@
 """Regret minimization: iterations and seconds, against OpenSpiel's C++ solvers and LiteEFG. All sides use one thread.
 
 `cfr-*`: iterations of CFR per second, the same on both sides: alternating against OpenSpiel, simultaneous against
-LiteEFG. `nash-conv-*`: evaluations of the uniform policy. `leduc-1e-*`: from nothing to that exploitability of Leduc,
-our best variant against CFR+ of OpenSpiel and the best of LiteEFG. A peer's time for these is its measured time per
-iteration, times the iterations that the same variant needs: the numbers of both are equal, as the tests show.
+LiteEFG. `mccfr-*`: of Monte-Carlo CFR, in `scripts/suites/mccfr.py`. `nash-conv-*`: evaluations of the uniform policy.
+`leduc-1e-*`: from nothing to that exploitability of Leduc, our best variant against CFR+ of OpenSpiel and the best of
+LiteEFG. A peer's time for these is its measured time per iteration, times the iterations that the same variant needs:
+the numbers of both are equal, as the tests show.
 
 LiteEFG is `pip install LiteEFG` (it is built from source, and wants pandas); where it is absent its rows say so.
 """
@@ -24,6 +25,7 @@ from agents.regret.forms import Rule
 from agents.regret.policies import uniform
 from agents.regret.tree import Tree, compile_tree
 from envs.games.make import make_game
+from scripts.suites import mccfr
 from scripts.suites.learners import peer
 from scripts.suites.pairs import Row, Side, Trial, compare, rate
 
@@ -230,6 +232,7 @@ ROWS: dict[str, Callable[[int, int], Row]] = {
     **{f"cfr-{name}": iterations_row(name) for name in WORKS},
     "cfr-leduc-history": lambda pairs, threads: history_against_open_spiel(pairs),
     "cfr-leduc-liteefg": lambda pairs, threads: against_liteefg(pairs),
+    **mccfr.ROWS,
     "nash-conv-leduc": lambda pairs, threads: evaluating("leduc_poker", pairs),
     "leduc-1e-4": solution_row(1e-4, "OpenSpiel"),
     "leduc-1e-6": solution_row(1e-6, "OpenSpiel"),
