@@ -207,7 +207,9 @@ def together(asked: argparse.Namespace, game: str) -> Callable[[], None]:
         if league is not None:
             names, found = league.pairings(terms.game)
             ratings = bradley_terry(len(names), found, rng)
-            console.print(standings.rating_table(names, found, ratings, f"{asked.league}: all games of {terms.game}"))
+            console.print(
+                standings.rating_table(names, found, ratings, f"{asked.league.name}: all games of {terms.game}")
+            )
             named = list(zip(names, ratings, strict=True))
         if asked.plot:
             standings.draw_ratings(named, terms.game, asked.plot)

@@ -78,7 +78,10 @@ class League:
     """An open league file, made where there is none. Raises ValueError for a file that is something else."""
 
     def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+        try:
+            self._db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+        except sqlite3.OperationalError as error:
+            raise ValueError(f"{path} is no league: {error}") from error
         try:
             with self._db:
                 self._db.execute("BEGIN IMMEDIATE")
