@@ -11,13 +11,14 @@ from envs.api import CHANCE, Array
 from envs.games.native import legal_into, payoff, play
 from envs.games.rules import LUCK, is_over, to_move
 
-NO_ROOM = -1
+CHAIN = 4  # branches that a simulation may add: no native game has more chance nodes in a row than three
 
 
 @inner
-def has_room(tree: Tree, row: int, actions: int) -> bool:
-    """Whether one more branch fits into a row of the tree."""
-    return tree.branches[row] < tree.node.shape[1] and tree.nodes[row] + actions <= tree.visits.shape[1]
+def has_room(tree: Tree, row: int, branches: int, actions: int) -> bool:
+    """Whether so many more branches fit into a row of the tree, each with all actions."""
+    spare = tree.visits.shape[1] - tree.nodes[row]
+    return tree.branches[row] + branches <= tree.node.shape[1] and branches * actions <= spare
 
 
 @inner
@@ -67,9 +68,8 @@ def descend(
     """Go from the root to a leaf, and write its position unless it was solved before. Returns it and the branch above.
 
     Chance nodes are expanded on the way, as they aren't evaluated; other leaves on their second visit, if `late`.
-    A leaf at which the game is over is marked as solved. Without room for a new branch, NO_ROOM is returned: what was
-    drawn from the stream must be undone, so that the next attempt goes the same way. `actions` int64 [A] and `priors`
-    [A] are scratch.
+    A leaf at which the game is over is marked as solved. The row must have room for CHAIN branches. `actions` int64 [A]
+    and `priors` [A] are scratch.
     """
     node, parent = walk(tree, rule, plan, streams, row, 0)
     while not tree.solved[row, node]:
@@ -78,8 +78,6 @@ def descend(
         play(kind, board, position, tree.action[row, node])
         if is_over(position):
             tree.solved[row, node] = True
-        elif not has_room(tree, row, len(actions)):
-            return NO_ROOM, NO_ROOM
         elif position[0] == LUCK or (late and tree.visits[row, node] > 0):
             parent = open_evenly(kind, board, tree, rule, streams, row, node, parent, position, actions, priors)
             node = choose(tree, rule, plan, streams, row, parent)

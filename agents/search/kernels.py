@@ -14,7 +14,8 @@ KERNELS = ("streams", "tree", "gumbel", "selection", "descent", "rollouts", "lea
 _HERE, _GAMES = Path(__file__).parent, Path(rules.__file__).parent
 _SOURCES = [*(_HERE / f"{name}.py" for name in KERNELS), *sorted(_GAMES.glob("*.py"))]
 _STAMPS = [(path.stat().st_mtime, path.stat().st_size) for path in _SOURCES]
-_INNER: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+# A tree is fifteen arrays, which are slow to hand over: inlined, the same search is nearly twice as fast.
+_INNER: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -23,7 +24,7 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def inner(function: Callable[..., Any]) -> Any:
-    """A kernel that only kernels call: without the way in from Python it is compiled in half the time."""
+    """A kernel that only kernels call, and that becomes a part of each of them."""
     return _stamped(njit(cache=True, **_INNER)(function))
 
 

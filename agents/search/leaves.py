@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.search.api import Estimate
-from agents.search.descent import NO_ROOM, descend, exact_into, has_room
+from agents.search.descent import CHAIN, descend, exact_into, has_room
 from agents.search.gumbel import Plan
 from agents.search.kernels import inner, kernel
-from agents.search.selection import Rule, walk
-from agents.search.streams import word, words
+from agents.search.selection import UCB1, Rule, walk
+from agents.search.streams import shuffle, word, words
 from agents.search.tree import Tree, backward, expand, mean
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions
 from envs.games.native import NativeGame, legal_into
@@ -50,11 +50,11 @@ def _find(
     values, priors, found, full = np.empty(2), np.empty(len(scratch)), 0, False
     for row in range(len(budgets)):
         while made[row] < budgets[row] and not tree.solved[row, 0]:
-            position, before = leaves.position[found], streams[row]
-            node, parent = descend(kind, board, tree, rule, plan, streams, row, False, position, scratch, priors)
-            if node == NO_ROOM:
-                streams[row], full = before, True
+            if not has_room(tree, row, CHAIN, len(scratch)):
+                full = True
                 break
+            position = leaves.position[found]
+            node, parent = descend(kind, board, tree, rule, plan, streams, row, False, position, scratch, priors)
             made[row] += 1
             if tree.solved[row, node]:
                 exact_into(kind, board, tree, row, node, position, values)
@@ -87,6 +87,7 @@ def _open(
     board: Array,
     tree: Tree,
     rule: Rule,
+    streams: Array,
     leaves: Leaves,
     n: int,
     logits: Array,
@@ -99,6 +100,8 @@ def _open(
         row, position = leaves.row[index], leaves.position[index]
         count = legal_into(kind, board, position, scratch)
         seat = to_move(position)
+        if rule.selection == UCB1:
+            shuffle(streams, row, scratch, count)
         if not _softmax(logits[index], scratch, count, priors) or not math.isfinite(values[index, seat]):
             return index
         branch = expand(tree, row, leaves.node[index], leaves.parent[index], seat, scratch, priors, count)
@@ -125,10 +128,10 @@ class NativeLeaves:
         n, full = _find(self.kind, self.board, tree, rule, plan, streams, budgets, made, self.leaves, self.scratch)
         return _some(self.leaves, slice(n)), full
 
-    def open(self, tree: Tree, rule: Rule, leaves: Leaves, estimate: Estimate) -> int:
+    def open(self, tree: Tree, rule: Rule, streams: Array, leaves: Leaves, estimate: Estimate) -> int:
         """Expand and back up. Returns the first leaf whose estimate is not finite, or -1."""
         n, (logits, values) = len(leaves.row), estimate
-        bad: int = _open(self.kind, self.board, tree, rule, leaves, n, logits, values, self.scratch)
+        bad: int = _open(self.kind, self.board, tree, rule, streams, leaves, n, logits, values, self.scratch)
         return bad
 
     def moved(self, row: int, kept: Array) -> None:
@@ -157,7 +160,16 @@ def _end_rows(tree: Tree, rule: Rule, rows: Array, nodes: Array, parents: Array,
 
 @kernel
 def _expand_rows(
-    tree: Tree, rows: Array, nodes: Array, parents: Array, seats: Array, legal: Array, logits: Array, branches: Array
+    tree: Tree,
+    rule: Rule,
+    streams: Array,
+    rows: Array,
+    nodes: Array,
+    parents: Array,
+    seats: Array,
+    legal: Array,
+    logits: Array,
+    branches: Array,
 ) -> int:
     """Expand n leaves over what is legal [n, A]. Returns the first whose logits are not finite, or -1."""
     actions, priors = np.empty(legal.shape[1], np.int64), np.empty(legal.shape[1])
@@ -167,9 +179,11 @@ def _expand_rows(
             if legal[index, action]:
                 actions[count] = action
                 count += 1
+        row = rows[index]
+        if rule.selection == UCB1 and seats[index] != CHANCE:
+            shuffle(streams, row, actions, count)
         if not _softmax(logits[index], actions, count, priors):
             return index
-        row = rows[index]
         branches[index] = expand(tree, row, nodes[index], parents[index], seats[index], actions, priors, count)
     return -1
 
@@ -187,7 +201,7 @@ def _back_up_rows(
 @kernel
 def _rooms(tree: Tree, rows: Array, actions: int, room: Array) -> None:
     for index in range(len(rows)):
-        room[index] = has_room(tree, rows[index], actions)
+        room[index] = has_room(tree, rows[index], 1, actions)
 
 
 class AdaptedLeaves:
@@ -221,19 +235,21 @@ class AdaptedLeaves:
             waiting.append(chosen)
             ended = ended[(made[ended] < budgets[ended]) & ~tree.solved[ended, 0]]
             rows = np.concatenate([ended, lucky.row])
-            starts = np.concatenate([np.zeros_like(ended), self._chance(tree, lucky)])
+            starts = np.concatenate([np.zeros_like(ended), self._chance(tree, rule, streams, lucky)])
         found = Leaves._make(np.concatenate(fields) for fields in zip(*waiting, strict=True))
         words(streams, found.row, found.seed)
         return found, full
 
-    def open(self, tree: Tree, rule: Rule, leaves: Leaves, estimate: Estimate) -> int:
+    def open(self, tree: Tree, rule: Rule, streams: Array, leaves: Leaves, estimate: Estimate) -> int:
         """Expand and back up. Returns the first leaf whose estimate is not finite, or -1."""
         logits, values = estimate
         if not (finite := np.isfinite(values).all(1)).all():
             return int(finite.argmin())
         seats, legal = self.game.seat(leaves.position), self.game.legal(leaves.position)
         branches = np.empty_like(leaves.row)
-        bad: int = _expand_rows(tree, leaves.row, leaves.node, leaves.parent, seats, legal, logits, branches)
+        bad: int = _expand_rows(
+            tree, rule, streams, leaves.row, leaves.node, leaves.parent, seats, legal, logits, branches
+        )
         if bad < 0:
             self._keep(leaves, branches)
             _back_up_rows(tree, rule, leaves.row, leaves.node, leaves.parent, branches, values)
@@ -261,12 +277,12 @@ class AdaptedLeaves:
         leaves = Leaves(rows[left], nodes[left], parents[left], positions[going], np.zeros(len(left), np.uint64))
         return leaves, seats[going], rows[ended]
 
-    def _chance(self, tree: Tree, leaves: Leaves) -> Array:
+    def _chance(self, tree: Tree, rule: Rule, streams: Array, leaves: Leaves) -> Array:
         """Expand chance nodes, which are not evaluated. Returns their branches."""
         chance, branches = self.game.chance(leaves.position), np.empty_like(leaves.row)
         seats = np.full(len(leaves.row), CHANCE)
         logits = np.log(np.where(chance > 0, chance, 1.0))
-        _expand_rows(tree, leaves.row, leaves.node, leaves.parent, seats, chance > 0, logits, branches)
+        _expand_rows(tree, rule, streams, leaves.row, leaves.node, leaves.parent, seats, chance > 0, logits, branches)
         self._keep(leaves, branches)
         return branches
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from agents.search.api import Estimate
-from agents.search.descent import NO_ROOM, descend, exact_into, open_evenly
+from agents.search.descent import CHAIN, descend, exact_into, has_room, open_evenly
 from agents.search.gumbel import Plan
 from agents.search.kernels import inner, kernel
 from agents.search.selection import Rule
@@ -92,11 +92,9 @@ def simulate(
     position, working = np.empty(words, np.uint64), np.empty(words, np.uint64)
     for row in range(len(budgets)):
         while made[row] < budgets[row] and not tree.solved[row, 0]:
-            before = streams[row]
-            node, parent = descend(kind, board, tree, rule, plan, streams, row, True, position, scratch, priors)
-            if node == NO_ROOM:
-                streams[row] = before
+            if not has_room(tree, row, CHAIN, len(scratch)):
                 return False
+            node, parent = descend(kind, board, tree, rule, plan, streams, row, True, position, scratch, priors)
             if tree.solved[row, node]:
                 exact_into(kind, board, tree, row, node, position, values)
             else:

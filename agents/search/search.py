@@ -17,6 +17,7 @@ import numpy as np
 
 from agents.search.api import Estimate, Evaluator, Result
 from agents.search.config import Search as Options
+from agents.search.descent import CHAIN
 from agents.search.gumbel import Plan, empty_plan
 from agents.search.leaves import AdaptedLeaves, Leaves, NativeLeaves
 from agents.search.result import noisy_roots, plan_roots, summary, variation
@@ -36,7 +37,7 @@ class Search:
 
     def __init__(self, game: Game, options: Options) -> None:
         self.game, self.options, self.rule = game, options, rule(options, game.spec)
-        self.rows = 0
+        self.rows = -1  # there is no tree yet
         self.alive = np.zeros(0, bool)  # [B] rows whose tree belongs to the position that was searched or followed to
         self.followed = False
 
@@ -57,6 +58,7 @@ class Search:
         """
         budgets = np.full(len(positions), self.options.simulations) if budgets is None else np.asarray(budgets)
         self._check(positions, seeds, budgets)
+        positions = np.ascontiguousarray(positions)
         budgets, made = budgets.astype(np.int64), np.zeros(len(positions), np.int64)
         self._make_room(len(positions), int(budgets.max(initial=0)))
         streams = np.empty(len(positions), np.uint64)
@@ -112,8 +114,8 @@ class Search:
             self.leaves: NativeLeaves | AdaptedLeaves = NativeLeaves(self.game, rows)
         else:
             self.leaves = AdaptedLeaves(self.game, rows)
-        branches = min(simulations, FIRST_ROOM) + 2
-        nodes = 1 + 2 * actions + branches * min(actions, 16)
+        branches = min(simulations, FIRST_ROOM) + CHAIN
+        nodes = 1 + CHAIN * actions + branches * min(actions, 16)
         self.tree = plant(rows, nodes, branches, spec.seats, self.leaves.words)
         self.rows, self.alive, self.followed = rows, np.zeros(rows, bool), False
 
@@ -134,7 +136,8 @@ class Search:
         elif len(rows):
             seeds = np.empty(len(rows), np.uint64)
             words(streams, rows, seeds)
-            self._evaluate(evaluator, Leaves(rows, np.zeros_like(rows), np.full_like(rows, -1), positions[rows], seeds))
+            roots = Leaves(rows, np.zeros_like(rows), np.full_like(rows, -1), positions[rows], seeds)
+            self._evaluate(evaluator, streams, roots)
 
     def _prepare(self, streams: Array, explore: bool, budgets: Array) -> Plan:
         """Noise at the roots, where the search explores, and the plan of sequential halving."""
@@ -178,7 +181,7 @@ class Search:
         while self._going(budgets, made, begin):
             leaves, full = self.leaves.find(self.tree, self.rule, self.plan, streams, budgets, made)
             if len(leaves.row):
-                self._evaluate(evaluator, leaves)
+                self._evaluate(evaluator, streams, leaves)
             if full:
                 self._grow()
 
@@ -188,7 +191,7 @@ class Search:
             return False
         return bool(((made < budgets) & ~self.tree.solved[:, 0]).any())
 
-    def _evaluate(self, evaluator: Evaluator, leaves: Leaves) -> None:
+    def _evaluate(self, evaluator: Evaluator, streams: Array, leaves: Leaves) -> None:
         """Ask for estimates, expand and back up. Raises ValueError for what is no estimate."""
         n, spec = len(leaves.row), self.game.spec
         estimate = evaluator(leaves.position, leaves.seed)
@@ -199,7 +202,7 @@ class Search:
             raise ValueError(
                 f"{spec.name}: the evaluator gave {list(logits.shape)} and {list(values.shape)}, not {wanted}"
             )
-        bad = self.leaves.open(self.tree, self.rule, leaves, Estimate(logits, values))
+        bad = self.leaves.open(self.tree, self.rule, streams, leaves, Estimate(logits, values))
         if bad >= 0:
             what = f"logits {logits[bad]}, values {values[bad]}"
             raise ValueError(f"{spec.name}: the evaluator's estimate of a position is not finite: {what}")

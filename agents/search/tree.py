@@ -70,9 +70,11 @@ def grown(tree: Tree, nodes: int, branches: int) -> Tree:
     rows, seats, words = len(tree.nodes), tree.value.shape[2], tree.position.shape[2]
     larger = plant(rows, nodes, branches, seats, words)
     larger.nodes[:], larger.branches[:] = tree.nodes, tree.branches
-    for names, used in ((PER_NODE, int(tree.nodes.max())), (PER_BRANCH, int(tree.branches.max()))):
+    for names, used in ((PER_NODE, tree.nodes.tolist()), (PER_BRANCH, tree.branches.tolist())):
         for name in names:
-            getattr(larger, name)[:, :used] = getattr(tree, name)[:, :used]
+            old, new = getattr(tree, name), getattr(larger, name)
+            for row, n in enumerate(used):  # each as far as it is used: memory that nobody touched costs nothing
+                new[row, :n] = old[row, :n]
     return larger
 
 
@@ -97,8 +99,10 @@ def _new_node(tree: Tree, row: int, node: int, action: int, prior: float) -> Non
 
 @inner
 def expand(tree: Tree, row: int, node: int, parent: int, seat: int, actions: Array, priors: Array, count: int) -> int:
-    """Give a node its children, in the order of `actions`. Returns its branch; there must be room."""
+    """Give a node its children, in the order of `actions`. Returns its branch. Raises IndexError without room."""
     branch, first = tree.branches[row], tree.nodes[row]
+    if branch >= tree.node.shape[1] or first + count > tree.visits.shape[1]:
+        raise IndexError("the tree has no room for another branch")
     tree.branches[row], tree.nodes[row] = branch + 1, first + count
     tree.branch[row, node] = branch
     tree.node[row, branch], tree.parent[row, branch] = node, parent
