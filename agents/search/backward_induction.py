@@ -118,7 +118,7 @@ def moves(game: Game, positions: Positions, seat: Array) -> tuple[Array, Array, 
     """Every legal move of n positions: [E] which position, [E] the action, [E] its probability if chance moves."""
     rows = max(1, BATCH // game.spec.actions)
     found: list[tuple[Array, Array, Array]] = []
-    for start in range(0, len(positions), rows):
+    for start in range(0, max(1, len(positions)), rows):
         some = positions[start : start + rows]
         parent, action = game.legal(some).nonzero()
         lucky = seat[start + parent] == CHANCE
@@ -139,13 +139,16 @@ def distinct(game: Game, positions: Positions) -> tuple[Positions, Array]:
 
 
 def keys(game: Game, positions: Positions) -> Array:
-    """[n] what tells positions apart: the rows of native games, else what is known to whoever moves."""
+    """[n] what tells positions apart: the rows of native games, else what is known to whoever moves.
+
+    Where chance moves nobody's knowledge need say whose turn comes next: these positions are all told apart.
+    """
     if positions.ndim == 2:
         rows = np.ascontiguousarray(positions)
         return rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
-    known = zip(game.seat(positions).tolist(), game.information_state(positions), strict=True)
     named = np.empty(len(positions), object)
-    named[:] = [f"{seat} {key}" for seat, key in known]
+    known = zip(game.seat(positions).tolist(), game.information_state(positions), strict=True)
+    named[:] = [f"{seat} {id(position) if seat == CHANCE else key}" for (seat, key), position in zip(known, positions)]
     return named
 
 
