@@ -18,10 +18,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import numpy as np
+
 from envs.api import Array, GameSpec, Positions, Spec, Step
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
 Carry = Any  # what a policy remembers from step to step: None, or a NamedTuple of arrays [B, ...]
@@ -52,6 +53,12 @@ class Unroll(NamedTuple):
     cut_obs: Array  # [K, *obs] true final observation of each truncated step, in the order of cut_at
     cut_at: Array  # [K] int64, t * B + b
     cut_mask: Array | None = None  # [K, A] bool, what would have been legal at cut_obs; None where mask is
+    turn: Array | None = None  # [T, B] float32, +1 where the same seat moves next, -1 where its opponent does
+
+    def discount(self, gamma: float) -> Array:
+        """What each step discounts by [T, B] float64, ends not counted. Where two seats play for opposite rewards each
+        step is seen by who moves: what comes after the opponent's move is worth the opposite."""
+        return np.full(self.reward.shape, gamma) if self.turn is None else gamma * self.turn.astype(np.float64)
 
 
 class Episodes(NamedTuple):

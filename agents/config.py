@@ -37,7 +37,7 @@ class Atari(Config):
 
 class Environment(Config):
     id: str
-    """Gymnasium environment id, such as CartPole-v1"""
+    """Gymnasium environment id, such as CartPole-v1; or game:NAME, such as game:tic_tac_toe, played against oneself"""
     count: Positive = 8
     """environments stepped at once, over all actors together"""
     options: dict[str, JsonValue] = Field(default_factory=dict)
@@ -54,6 +54,17 @@ class Environment(Config):
         if self.atari is not None and not self.id.startswith("ALE/"):
             raise ValueError(f"env.atari is set, but {self.id} is not an Atari environment (ALE/...)")
         return self
+
+    @model_validator(mode="after")
+    def _a_game_brings_its_rules(self) -> Self:
+        if self.game is not None and (self.options or self.max_episode_steps or self.atari):
+            raise ValueError(f"env.options, env.max_episode_steps and env.atari are not for games such as {self.id}")
+        return self
+
+    @property
+    def game(self) -> str | None:
+        """The name of the game that is played against oneself; None in an environment."""
+        return self.id.removeprefix("game:") if self.id.startswith("game:") else None
 
     def whole_games(self) -> Self:
         """The same world for evaluation: an episode is a whole game, even where training ends one with each life."""

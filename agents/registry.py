@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agents.actor_critic.config import DDPG, PPO
 from agents.config import Control, Experiment, Learning
 from agents.regret.config import CFR, MCCFR
+from agents.search.config import AlphaZero
 from agents.value.config import DQN
 from experiment.config import ConfigError, check
 
@@ -31,6 +32,7 @@ ALGORITHMS = {
     "ppo": Algorithm(PPO, "agents.actor_critic.ppo"),
     "dqn": Algorithm(DQN, "agents.value.dqn"),
     "ddpg": Algorithm(DDPG, "agents.actor_critic.ddpg"),
+    "alphazero": Algorithm(AlphaZero, "agents.search.alphazero"),
     "cfr": Algorithm(CFR, "agents.regret.cfr"),
     "mccfr": Algorithm(MCCFR, "agents.regret.mccfr"),
 }

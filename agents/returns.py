@@ -152,7 +152,7 @@ class Steps(NamedTuple):
 
 @njit(cache=True)
 def _transitions(
-    reward: Array, terminated: Array, truncated: Array, gamma: float, n: int, starts: int
+    reward: Array, terminated: Array, truncated: Array, gamma: Array, n: int, starts: int
 ) -> tuple[Array, Array, Array]:
     steps, rows = reward.shape
     total = np.empty((starts, rows), np.float32)
@@ -163,7 +163,7 @@ def _transitions(
             summed, factor, i = 0.0, 1.0, t
             while True:
                 summed += factor * reward[i, b]
-                factor *= gamma
+                factor *= gamma[i, b]
                 if terminated[i, b] or truncated[i, b] or i == t + n - 1 or i == steps - 1:
                     break
                 i += 1
@@ -173,14 +173,15 @@ def _transitions(
     return total, discount, last
 
 
-def transitions(reward: Array, terminated: Array, truncated: Array, gamma: float, n: int, starts: int) -> Steps:
+def transitions(reward: Array, terminated: Array, truncated: Array, gamma: float | Array, n: int, starts: int) -> Steps:
     """n-step rows for replay: one for each of the first `starts` steps of a window [W, B] of consecutive steps.
 
     Each sums up to n rewards and stops where its episode or the window ends, so W = starts + n - 1 steps are
-    enough for full sums. `last` says which step the next observation comes after: that step's final
-    observation if it was truncated, else the first of the step behind it.
+    enough for full sums. gamma: a number, or what each step discounts by [W, B]. `last` says which step the next
+    observation comes after: that step's final observation if it was truncated, else the first of the step behind it.
     """
     if n < 1 or not 0 <= starts <= len(reward):
         raise ValueError(f"a window of {len(reward)} steps can't give {starts} starts of {n} steps")
     r, ends, cuts = np.ascontiguousarray(reward), np.ascontiguousarray(terminated), np.ascontiguousarray(truncated)
-    return Steps(*_transitions(r, ends, cuts, float(gamma), n, starts))
+    each = np.ascontiguousarray(np.broadcast_to(np.asarray(gamma, np.float64), r.shape))
+    return Steps(*_transitions(r, ends, cuts, each, n, starts))

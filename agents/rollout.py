@@ -13,17 +13,27 @@ from agents.config import Control, Environment
 from agents.returns import transitions
 from envs.api import Array, Spec, Step, VectorEnv
 from envs.atari import AtariOptions
+from envs.games.make import make_game
 from envs.gymnasium_env import make
 from envs.normalize import Moments, ReturnMoments
+from envs.turn_env import TurnEnv
 from experiment.seeding import Seeds
 
 
 class Rollout:
-    """Goes on stepping where it stopped. Single-seat worlds; every episode is accounted to the row that finished it."""
+    """Goes on stepping where it stopped; every episode is accounted to the row that finished it.
+
+    Where two seats play for opposite rewards, the policy plays both: a step is seen by who moves, and its reward is the
+    mover's (`Unroll.discount` does the rest). The return of an episode is the first seat's.
+    """
 
     def __init__(self, env: VectorEnv, policy: Policy, seed: int, rng: np.random.Generator) -> None:
-        if env.spec.seats != 1:
-            raise ValueError(f"{env.spec.name} has {env.spec.seats} seats: this actor plays worlds with one seat only")
+        spec = env.spec
+        if spec.seats > 2 or (spec.seats == 2 and not spec.zero_sum):
+            raise ValueError(
+                f"{spec.name} has {spec.seats} seats that don't just play against each other: this actor plays alone, "
+                "or both sides of a game of two whose returns sum to zero; alphazero plays with more seats"
+            )
         self.env, self.policy, self.rng = env, policy, rng
         self.now: Step = env.reset(seed)
         self.carry: Carry = policy.initial(env.count)
@@ -38,6 +48,8 @@ class Rollout:
         reward = np.empty((length, count), np.float32)
         terminated = np.zeros((length, count), bool)
         truncated = np.zeros((length, count), bool)
+        turn = np.ones((length, count), np.float32) if self.env.spec.seats == 2 else None
+        rows = np.arange(count)
         action: Array | None = None
         log_prob: Array | None = None
         cut_obs: list[Array] = []
@@ -55,10 +67,12 @@ class Rollout:
             action[t] = chosen
             if log_prob is not None:
                 log_prob[t] = chosen_log_prob
+            mover = now.seat
             now = self.env.step(chosen)
-            earned = now.reward[:, 0]
-            reward[t] = earned
-            self.returns += earned
+            reward[t] = now.reward[rows, mover]
+            if turn is not None:
+                turn[t, now.seat != mover] = -1  # in rows that ended nothing is discounted
+            self.returns += now.reward[:, 0]
             self.lengths += 1
             ended = now.terminated | now.truncated
             if ended.any():
@@ -90,6 +104,7 @@ class Rollout:
             cut_obs=np.stack(cut_obs) if cut_obs else np.empty((0, *obs.shape[2:]), obs.dtype),
             cut_at=np.array(cut_at, np.int64),
             cut_mask=None if mask is None else np.array(cut_mask, bool).reshape(-1, mask.shape[2]),
+            turn=turn,
         )
         return unroll, episodes
 
@@ -133,7 +148,7 @@ class NStep:
         self.tail = drop(window, max(starts, 0)) if self.n > 1 else None
         starts = max(starts, 0)
         reward, discount, last = transitions(
-            window.reward, window.terminated, window.truncated, self.discount, self.n, starts
+            window.reward, window.terminated, window.truncated, window.discount(self.discount), self.n, starts
         )
         rows = starts * count
         # The successor of step (t, b) is obs[t + 1, b], but where the episode was cut at t it is the true final one,
@@ -185,6 +200,7 @@ def concatenate(first: Unroll, second: Unroll) -> Unroll:
         cut_obs=join(first.cut_obs, second.cut_obs),
         cut_at=join(first.cut_at, second.cut_at + offset),
         cut_mask=join(first.cut_mask, second.cut_mask),
+        turn=join(first.turn, second.turn),
     )
 
 
@@ -203,6 +219,7 @@ def drop(unroll: Unroll, steps: int) -> Unroll:
         cut_obs=unroll.cut_obs[kept],
         cut_at=unroll.cut_at[kept] - offset,
         cut_mask=None if unroll.cut_mask is None else unroll.cut_mask[kept],
+        turn=None if unroll.turn is None else unroll.turn[steps:],
     )
 
 
@@ -270,6 +287,8 @@ class RolloutActor:
 
 def make_env(config: Environment, count: int, render: bool = False) -> VectorEnv:
     """`count` rows of the configured environment. Raises UnsupportedEnv (a ValueError) where it can't be made."""
+    if config.game is not None:
+        return TurnEnv(make_game(config.game), count)
     atari = None if config.atari is None else AtariOptions(**config.atari.model_dump())
     return make(config.id, count, config.options, atari, config.max_episode_steps, render)
 

@@ -10,15 +10,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.api import Evaluation, Experience, Fleet, State
+from agents.api import Evaluation, Experience, Fleet, Player, State
+from agents.arena.ladder import Climber, Rungs
 from agents.arena.paired import Episodic
+from agents.arena.players import Acting
 from agents.config import Control, Learning
 from agents.fleet.local import LocalFleet
 from agents.fleet.ray_fleet import RayFleet, connect, require
 from agents.fleet.restarts import FleetError
 from agents.record import save
 from agents.registry import algorithm
-from envs.api import EnvError
+from agents.rollout import make_env
+from envs.api import Array, EnvError
+from envs.games.make import make_game
 from experiment.run import Clocks, Progress, Run
 from experiment.seeding import Seeds
 from supervised.accelerate import device_of
@@ -179,8 +183,24 @@ def fleet(config: Learning, module: Any) -> Fleet:
 
 
 def evaluation(config: Learning, module: Any, seeds: Seeds) -> Evaluation:
-    """What the run is measured by: episodes of its environment, or what the algorithm of a game brings itself."""
+    """What the run is measured by: episodes of its environment, matches where it learns to act in a game, or what the
+    algorithm of a game brings itself."""
     if isinstance(config, Control):
-        return Episodic(config, module.policy, seeds)
+        return Episodic(config, module.policy, seeds) if config.env.game is None else matches(config, module, seeds)
     measured: Evaluation = module.evaluation(config, seeds)
     return measured
+
+
+def matches(config: Control, module: Any, seeds: Seeds) -> Evaluation:
+    """The greedy policy against `random` and `one_ply`, `evaluation.episodes` games each, and against its past self."""
+    env = make_env(config.env, 1)
+    game = make_game(config.env.game or "")
+    cpu = torch.device("cpu")
+
+    def climber(name: str, weights: Array) -> Player:
+        policy = module.policy(config, env.spec, cpu)
+        policy.load(weights)
+        return Acting(policy, game, name)
+
+    rungs = Rungs(config.evaluation.episodes, ("random", "one_ply"), past=True)
+    return Climber(game, env.spec, rungs, seeds, climber)

@@ -62,6 +62,7 @@ class Spec:
     seats: int = 1
     max_steps: int | None = None  # the time limit of an episode, where there is one
     frames: int = 1  # obs is this many stacked frames along axis 0, newest last; 1 = not stacked
+    zero_sum: bool = False  # of several seats: what one wins the others lose
 
 
 class Step(NamedTuple):

@@ -26,7 +26,9 @@ class TurnEnv:
         if count < 1:
             raise ValueError(f"{game.spec.name}: count is {count}, at least 1 row is needed")
         rules = game.spec
-        self.spec = Spec(rules.name, rules.obs_shape, "float32", Discrete(rules.actions), True, rules.seats)
+        self.spec = Spec(
+            rules.name, rules.obs_shape, "float32", Discrete(rules.actions), True, rules.seats, zero_sum=rules.zero_sum
+        )
         self.count = count
         self._game = game
         self._current: Step | None = None

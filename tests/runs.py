@@ -18,7 +18,9 @@ from scripts.train import main
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "scripts" / "train.py"
-WALL_CLOCK = ("time/fps", "time/time_elapsed", "fleet/waiting")  # the metrics that no two runs share
+WALL_CLOCK = (  # the metrics that no two runs share
+    "time/fps", "time/time_elapsed", "time/games_per_second", "time/evaluations_per_second", "fleet/waiting"
+)  # fmt: skip
 
 PENDULUM = {"id": "Pendulum-v1", "count": 2, "max_episode_steps": 60}
 EVERY = {
@@ -86,6 +88,20 @@ RUNS: dict[str, dict[str, Any]] = {
         "memory": {"capacity": 300, "start": 50},
         "random_steps": 60,
         "normalize": {"observations": True},
+    },
+    "alphazero": {
+        "algorithm": "alphazero",
+        "game": "tic_tac_toe",
+        "steps": 640,
+        "network": {"blocks": 2, "filters": 4, "hidden": 8, "inference_dtype": "float32"},
+        "search": {"simulations": 6},
+        "selfplay": {
+            "games": 8, "plies": 2, "full_fraction": 0.7, "fast_simulations": 3, "cache": 64, "resign": -0.5,
+            "temperature_plies": 4,
+        },
+        "learner": {"batch_size": 8, "learning_rate": {"kind": "linear", "start": 1e-2, "end": 0.0}, "root_value": 0.2},
+        "memory": {"capacity": 200, "start": 20},
+        "evaluation": {"every": 250, "games": 4, "simulations": 3, "opponents": ["random", "one_ply"]},
     },
     "atari": {
         "algorithm": "dqn",

@@ -185,7 +185,7 @@ class Learner:
         reward = unroll.reward
         if self.returns is not None:
             reward = (reward / self.returns.deviation).clip(-10, 10).astype(np.float32)
-        discount = np.where(unroll.terminated, 0, config.discount).astype(np.float32)
+        discount = np.where(unroll.terminated, 0, unroll.discount(config.discount)).astype(np.float32)
         ended = unroll.terminated | unroll.truncated
         advantage = gae(reward, value[:-1], value_next, discount, ended, config.gae_lambda)
         target = advantage + value[:-1]

@@ -58,7 +58,7 @@ def side_by_side(unrolls: list[Unroll]) -> Unroll:
         present = [part for part in parts if part is not None]
         return np.concatenate(present, axis=axis) if present else None
 
-    *fields, cut_obs, _, cut_mask = zip(*unrolls, strict=True)
+    *fields, cut_obs, _, cut_mask, turn = zip(*unrolls, strict=True)
     masks = joined(cut_mask, axis=0)
     cuts = [joined(cut_obs, axis=0)[order], cut_at[order], None if masks is None else masks[order]]
-    return Unroll(*map(joined, fields), *cuts)
+    return Unroll(*map(joined, fields), *cuts, joined(turn))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Protocol
 
 from agents.api import State
 
 
 class EveryCollection:
-    """One update after each collection: on-policy learning."""
+    """As many updates after each collection; one: on-policy learning."""
+
+    def __init__(self, updates: int = 1) -> None:
+        self.updates = updates
 
     def due(self, steps: int) -> int:
-        return 1
+        return self.updates
 
     def state_dict(self) -> State:
         return {}
@@ -41,3 +45,23 @@ class PerStep:
 
     def load_state_dict(self, state: State) -> None:
         self.made = state["made"]
+
+
+class Counted(Protocol):
+    added: int  # rows ever
+
+
+class PerInsert:
+    """Like PerStep, reckoned by the rows that a memory was given: for actors that don't deliver a row for each step."""
+
+    def __init__(self, table: Counted, updates_per_row: float, start: int) -> None:
+        self.table, self.ratio = table, PerStep(updates_per_row, start)
+
+    def due(self, steps: int) -> int:
+        return self.ratio.due(self.table.added)
+
+    def state_dict(self) -> State:
+        return self.ratio.state_dict()
+
+    def load_state_dict(self, state: State) -> None:
+        self.ratio.load_state_dict(state)

@@ -121,6 +121,7 @@ def random_unroll(rng: np.random.Generator, length: int, count: int) -> Unroll:
         cut_obs=rng.normal(size=(len(cut_at), 3)).astype(np.float32),
         cut_at=cut_at,
         cut_mask=rng.random((len(cut_at), 4)) < 0.5,
+        turn=np.where(rng.random((length, count)) < 0.5, -1, 1).astype(np.float32),
     )
 
 
@@ -128,10 +129,10 @@ def columns(unroll: Unroll, start: int, stop: int) -> Unroll:
     count, width = unroll.reward.shape[1], stop - start
     kept = (unroll.cut_at % count >= start) & (unroll.cut_at % count < stop)
     at = unroll.cut_at[kept]
-    fields: list[Any] = [field if field is None else field[:, start:stop] for field in unroll[:-3]]
-    assert unroll.cut_mask is not None
+    fields: list[Any] = [field if field is None else field[:, start:stop] for field in unroll[:-4]]
+    assert unroll.cut_mask is not None and unroll.turn is not None
     cuts = [unroll.cut_obs[kept], at // count * width + at % count - start, unroll.cut_mask[kept]]
-    return Unroll(*fields, *cuts)
+    return Unroll(*fields, *cuts, unroll.turn[:, start:stop])
 
 
 def test_latest_joins_actors_as_if_they_were_one() -> None:

@@ -17,7 +17,7 @@ from agents.api import Carry, Experience, Learner
 from agents.config import Control
 from agents.registry import algorithm, parse
 from agents.rollout import RolloutActor, make_env
-from envs.api import Array, Step, VectorEnv
+from envs.api import TERMINAL, Array, GameSpec, Step, VectorEnv
 from experiment.seeding import Seeds
 
 CPU = torch.device("cpu")
@@ -80,6 +80,38 @@ DISCRETE = {"ppo": PPO, "dqn": DQN, "double": DOUBLE}
 CONTINUOUS = {"ddpg": DDPG, "td3": TD3}
 
 
+class OneMoveEach:
+    """A game for both seats: each says 0 or 1 in turn, and wins a point from the other by saying 1. Both should.
+
+    obs: who moves, and what the first one has said. `seat` moves in the rows of `positions` int64 [n, 3]: how many have
+    moved, and what they said.
+    """
+
+    spec = GameSpec("one_move_each", 2, 2, (2,), 2, True, False, True, (-1.0, 1.0))
+
+    def initial(self, n: int) -> Array:
+        return np.zeros((n, 3), np.int64)
+
+    def step(self, positions: Array, actions: Array) -> Array:
+        following = positions.copy()
+        following[np.arange(len(positions)), 1 + positions[:, 0]] = actions
+        following[:, 0] += 1
+        return following
+
+    def seat(self, positions: Array) -> Array:
+        return np.where(positions[:, 0] < 2, positions[:, 0], TERMINAL)
+
+    def legal(self, positions: Array) -> Array:
+        return np.repeat(positions[:, :1] < 2, 2, 1)
+
+    def returns(self, positions: Array) -> Array:
+        first = (positions[:, 1] - positions[:, 2]) * (positions[:, 0] == 2).astype(float)
+        return np.stack([first, -first], 1)
+
+    def observe(self, positions: Array, seat: Array | None = None) -> Array:
+        return positions[:, :2].astype(np.float32)
+
+
 class Deadly:
     """A world that calls its time limit death: the handling of truncation, switched off. clock: shows the time, too."""
 
@@ -100,7 +132,7 @@ class Deadly:
 
 
 def train(
-    options: dict[str, Any], world: str, seed: int = 0, broken: bool = False, clock: bool = False, **env: int
+    options: dict[str, Any], world: str, seed: int = 0, broken: bool = False, clock: bool = False, **env: Any
 ) -> tuple[Control, Any]:
     """The loop of `agents/api.py` until the budget is spent. Returns the config and the learner."""
     torch.set_num_threads(1)
@@ -196,6 +228,24 @@ def test_action_values_of_both_actions() -> None:
     with torch.no_grad():
         q = learner.network(torch.from_numpy(column(-1, 1))).numpy()
     np.testing.assert_allclose(q, [[1, -1], [-1, 1]], atol=0.02)
+
+
+@pytest.mark.parametrize("opposed", [True, False])
+@pytest.mark.parametrize("name", DISCRETE)
+def test_both_seats_learn_to_win(name: str, opposed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """gamma = 0.9: the second seat's value is 1 - what was said; the first one's is 0.9 * -0, for it says 1.
+
+    Where the second seat's gain is not taken for the first one's loss, the first one learns to let the other win.
+    """
+    monkeypatch.setattr("agents.rollout.make_game", lambda name: OneMoveEach())
+    if not opposed:
+        monkeypatch.setattr("agents.api.Unroll.discount", lambda unroll, gamma: np.full(unroll.reward.shape, gamma))
+    config, learner = train(DISCRETE[name], "", id="game:one_move_each")
+    shown = np.array([[0, 0], [1, 0], [1, 1]], np.float32)
+    mask = np.ones((3, 2), bool)
+    visited = [0, 2] if opposed else [0, 1]  # what the best play passes through
+    assert act(config, learner, shown, mask)[visited].tolist() == ([1, 1] if opposed else [0, 1])
+    np.testing.assert_allclose(value(config, learner, shown)[visited], [0, 0] if opposed else [0.9, 1], atol=0.03)
 
 
 @pytest.mark.parametrize("name", ["ppo", *CONTINUOUS])

@@ -11,10 +11,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
+from agents.arena.ladder import Climber
 from agents.rollout import NStep, Rollout
+from agents.search.selfplay import SelfPlay
 from agents.value import dqn
 from experiment.checkpoint import load
 from experiment.run import Every
@@ -51,10 +52,11 @@ def test_a_resumed_run_is_the_run_that_never_stopped(runs: Path, name: str) -> N
     checkpoints = sorted((runs / name / "checkpoints").iterdir())
     assert len(checkpoints) >= 5
     middle, _ = load(checkpoints[2])
-    episodes = [actor["rollout"]["lengths"] for actor in middle["fleet"]["actors"].values()]
-    assert np.concatenate(episodes).any(), "it was in the middle of episodes"
+    actors = middle["fleet"]["actors"].values()
+    going = [actor["actions"] if "actions" in actor else actor["rollout"]["lengths"].tolist() for actor in actors]
+    assert any(any(episodes) for episodes in going), "it was in the middle of episodes"
     assert any(differences(middle, load(checkpoints[-1])[0]))
-    assert any("eval/mean_reward" in line for line in lines(runs / name))
+    assert any({"eval/mean_reward", "arena/rating"} & line.keys() for line in lines(runs / name))
     assert any("train/n_updates" in line for line in lines(runs / name)[3:])
 
 
@@ -67,6 +69,8 @@ def test_a_resumed_run_is_the_run_that_never_stopped(runs: Path, name: str) -> N
         ("dqn", dqn.Learner, "target", "/learner"),
         ("ddpg", Rollout, "carry", "/fleet"),
         ("ppo", Every, "all", "/lines"),
+        ("alphazero", SelfPlay, "rng", "/memory"),
+        ("alphazero", Climber, "all", "/lines"),
     ],
 )
 def test_what_is_not_restored_is_noticed(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +13,20 @@ from agents import rollout
 from agents.api import Carry, Transition, Unroll
 from agents.rollout import NStep, Rollout, RolloutActor, restart
 from envs.api import Array, Discrete, Spec, Step
+from envs.games.make import make_game
 from envs.normalize import Moments, ReturnMoments
+from envs.turn_env import TurnEnv
+
+
+class Anything:
+    """A policy that plays any legal action."""
+
+    def initial(self, batch: int) -> None:
+        return None
+
+    def act(self, carry: None, step: Step, rng: np.random.Generator, explore: bool) -> tuple[None, Array, None]:
+        assert step.mask is not None
+        return None, np.where(step.mask, rng.random(step.mask.shape), -1).argmax(1), None
 
 
 class Scripted:
@@ -187,13 +202,6 @@ def test_restart_touches_the_rows_that_ended_only() -> None:
     assert restart(None, None, np.array([True])) is None
 
 
-def test_worlds_with_more_than_one_seat_are_refused() -> None:
-    env = world(5, 2, 0)
-    env.spec = Spec("scripted", (3,), "float32", Discrete(4), seats=2)
-    with pytest.raises(ValueError, match="2 seats"):
-        begin(env)
-
-
 # n-step transitions ---------------------------------------------------------------------------------------------------
 
 
@@ -312,3 +320,32 @@ def test_an_actor_clips_what_is_learned_and_not_what_is_reported() -> None:
     experience = RolloutActor(begin(env), 5, 0, reward_clip=2.0).collect()
     np.testing.assert_array_equal(experience.rows.reward[:, 0], [1, 2, 2, 2, 2])
     assert experience.episodes.returns == [15.0, 15 + 5 / 16]
+
+
+@pytest.mark.parametrize("opposed", [True, False])
+def test_what_a_seat_is_paid_until_its_next_move_sums_to_its_return(opposed: bool) -> None:
+    """In tic-tac-toe a seat's next move comes two steps later; without the opposite signs the sums are wrong."""
+    world = Rollout(TurnEnv(make_game("tic_tac_toe"), 3), Anything(), 5, np.random.default_rng(0))  # type: ignore[arg-type]
+    unroll, episodes = world.collect(60)
+    if not opposed:
+        unroll = unroll._replace(turn=None)
+    transition = NStep(2, 1.0)(unroll)
+    reward = transition.reward.reshape(59, 3)
+    found, expected = [], []
+    for row in range(3):
+        ends = [-1, *np.flatnonzero(unroll.terminated[:, row])]
+        for start, end in pairwise(ends):
+            game = reward[start + 1 : end + 1, row]
+            found.append([game[::2].sum(), game[1::2].sum()])
+            last = float(unroll.reward[end, row])  # the winner moves last
+            expected.append([last, -last] if (end - start) % 2 else [-last, last])
+    assert len(found) == len(episodes.returns) > 10
+    assert sorted(first for first, _ in expected) == sorted(episodes.returns)
+    assert (found == expected) is opposed
+
+
+def test_worlds_in_which_seats_do_not_just_play_against_each_other_are_refused() -> None:
+    env = TurnEnv(make_game("tic_tac_toe"), 1)
+    env.spec = replace(env.spec, seats=3)
+    with pytest.raises(ValueError, match="3 seats"):
+        Rollout(env, Anything(), 0, np.random.default_rng(0))  # type: ignore[arg-type]

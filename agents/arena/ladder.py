@@ -1,0 +1,75 @@
+"""How far self-play has come: matches against players that stay as they are, and against the player of the last time.
+
+Logs arena/score/NAME, the share of points against each opponent (a draw is half a point), over paired openings and both
+seats; arena/score/past against the player of the evaluation before; and arena/rating, in Elo's points above the first
+on the ladder, from these results and those of the opponents among themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+from agents.api import Player, State
+from agents.arena.entrants import entrant
+from agents.arena.match import play, streams, usual_plies
+from agents.arena.ratings import Pairing, bradley_terry
+from envs.api import Array, Game, GameSpec, Spec
+from experiment.seeding import Seeds
+
+
+class Rungs(NamedTuple):
+    games: int  # against each opponent
+    opponents: tuple[str, ...]  # names of the arena
+    past: bool  # meet the player of the last evaluation as well
+
+
+class Climber:
+    """The evaluation of a run that learns a game (`agents.api.Evaluation`): player(name, weights) makes who climbs."""
+
+    def __init__(
+        self, game: Game, spec: Spec | GameSpec, rungs: Rungs, seeds: Seeds, player: Callable[[str, Array], Player]
+    ) -> None:
+        self.game, self.spec, self.rungs, self.seeds, self.player = game, spec, rungs, seeds, player
+        self.opponents = [entrant(name, game) for name in rungs.opponents]
+        self.last: Array | None = None  # weights of the evaluation before
+        self.ladder: list[Pairing] = []  # the opponents among themselves, who meet once
+
+    def __call__(self, weights: Array, steps: int) -> dict[str, float]:
+        now, count = self.player("now", weights), len(self.opponents)
+        metrics, pairings = {}, []
+        for index, opponent in enumerate(self.opponents):
+            pairings.append(self._meet(count, index, now, opponent))
+            metrics[f"arena/score/{opponent.name}"] = float(pairings[-1].scores.mean())
+        if self.rungs.past and self.last is not None:
+            past = self.player("past", self.last)
+            metrics["arena/score/past"] = float(self._meet(0, 1, now, past).scores.mean())
+        self.last = weights
+        if count:
+            if not self.ladder:
+                pairs = combinations(range(count), 2)
+                self.ladder = [self._meet(a, b, self.opponents[a], self.opponents[b]) for a, b in pairs]
+            ratings = bradley_terry(count + 1, [*self.ladder, *pairings], self.seeds.generator("evaluation", "ratings"))
+            metrics["arena/rating"] = ratings[count].elo - ratings[0].elo
+        return metrics
+
+    def _meet(self, a: int, b: int, one: Player, other: Player) -> Pairing:
+        """All seatings of always the same openings; the other holds every seat but one."""
+        seats = self.game.spec.seats
+        luck, table = streams(self.seeds, (one.name, other.name)), [0] + [1] * (seats - 1)
+        groups = max(1, self.rungs.games // seats)
+        played = play(self.game, [one, other], groups, luck, usual_plies(self.game.spec), table)
+        own = played.returns[played.seating == 0]
+        theirs = np.where(played.seating == 0, -np.inf, played.returns).max(1)
+        points = np.where(own > theirs, 1.0, np.where(own < theirs, 0.0, 0.5))
+        games = np.bincount(played.group)
+        return Pairing(a, b, np.bincount(played.group, points) / games, games)
+
+    def state_dict(self) -> State:
+        return {"last": self.last}
+
+    def load_state_dict(self, state: State) -> None:
+        self.last = state["last"]

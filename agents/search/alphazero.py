@@ -1,0 +1,179 @@
+"""AlphaZero (Silver et al. 2018, https://doi.org/10.1126/science.aar6404): self-play with search, and a network that
+learns what the search found and how games ended.
+
+With gumbel selection it is Gumbel AlphaZero (Danihelka et al. 2022, https://openreview.net/forum?id=bERaNdoegnO), which
+learns from a handful of simulations. Playout cap randomization and pooling over the board are KataGo's (Wu 2019,
+https://arxiv.org/abs/1902.10565).
+
+Differs from the paper: Adam instead of momentum; no batch normalization (`supervised.networks.resnet`); one set of
+weights that is always the newest, as in the paper, but games may span several versions of it.
+
+Logs, as means over updates: train/loss, train/policy_loss (cross-entropy to the search's policy), train/policy_kl (the
+same less the entropy of that policy: 0 would be perfect), train/value_loss (squared error of fractions of the largest
+return), train/value_accuracy (how often the sign is right where a game was decided), train/gradient_norm; and
+train/learning_rate, train/n_updates. `selfplay/*`, `search/*` come from the actors, `arena/*` from the ladder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.api import Actor, Evaluation, Parts, Player, Sample, State
+from agents.arena.ladder import Climber, Rungs
+from agents.means import Means
+from agents.memory.ratio import PerInsert
+from agents.memory.replay import Replay
+from agents.memory.table import Table
+from agents.memory.uniform import Uniform
+from agents.schedules import value as scheduled
+from agents.search.config import AlphaZero
+from agents.search.players import SearchPlayer
+from agents.search.policy_value import PolicyValue, Replica
+from agents.search.selfplay import Moves, SelfPlay
+from envs.api import Array, Game, GameSpec
+from envs.games.make import make_game
+from experiment.seeding import Seeds
+from supervised.accelerate import accelerate, pays_off
+from supervised.flat import Adam, Flat, clip_by_norm, differentiate
+
+METRICS = ("loss", "policy_loss", "policy_kl", "value_loss", "value_accuracy", "gradient_norm")
+
+
+class Learner:
+    def __init__(self, config: AlphaZero, game: Game, seeds: Seeds, device: torch.device, compiled: bool) -> None:
+        self.config, self.device = config, device
+        generator = torch.Generator().manual_seed(seeds.integer("learner", "network"))
+        network = PolicyValue(config.network, game.spec, generator).to(device)
+        self.board = network.board
+        self.flat = Flat(network)
+        self.adam = Adam.zeros(self.flat.parameters)
+        self.means = Means.zeros(METRICS, device)
+        self.symmetries = game.symmetries() if config.learner.symmetries else []
+        self.rng = seeds.generator("learner", "symmetries")
+        self.updates = self.steps = 0
+        self.gradient = differentiate(self.loss, functional=compiled)
+        self.step = accelerate(self.learn, device, compiled)
+
+    def update(self, sample: Sample) -> None:
+        rows = turned(sample.rows, self.symmetries, self.rng)
+        rate = torch.tensor(scheduled(self.config.learner.learning_rate, self.progress), device=self.device)
+        obs = torch.from_numpy(rows.obs).to(self.device, torch.float32)
+        seat = torch.from_numpy(rows.seat).to(self.device, torch.int64)
+        rest = (torch.from_numpy(column).to(self.device) for column in (rows.legal, rows.policy, rows.value))
+        self.updates += 1
+        self.step((self.flat.parameters, self.adam, self.means), rate, obs, seat, *rest)
+
+    def learn(self, state: tuple[Tensor, Adam, Means], learning_rate: Tensor, *columns: Any) -> None:
+        """The closed step: gradient, clipping, Adam."""
+        parameters, adam, means = state
+        options = self.config.learner
+        gradient, metrics = self.gradient(parameters, *columns)
+        gradient, norm = clip_by_norm(gradient, options.max_gradient_norm)
+        parameters.sub_(learning_rate * adam.step(gradient, options.adam_epsilon))
+        means.add([*(metrics[name] for name in METRICS[:-1]), norm])
+
+    def loss(
+        self, parameters: Tensor, obs: Tensor, seat: Tensor, legal: Tensor, policy: Tensor, value: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """-pi log p + c_v (z - v)^2 + c |theta|^2, the paper's equation 1. legal, policy [n, A]; value [n, V]."""
+        options = self.config.learner
+        if self.board:
+            obs = obs.contiguous(memory_format=torch.channels_last)
+        logits, expected = self.flat.call(parameters, obs, seat)
+        log_prob = torch.where(legal, logits, torch.finfo(logits.dtype).min).log_softmax(-1)
+        cross = -(policy * log_prob).sum(-1).mean()
+        entropy = -torch.xlogy(policy, policy).sum(-1).mean()
+        error = (value - expected).square().sum(-1).mean()
+        decided = value[:, 0] != 0
+        right = (decided & (value[:, 0] * expected[:, 0] > 0)).sum() / decided.sum().clamp(min=1)
+        loss = cross + options.value_coefficient * error + options.regularization * parameters.square().sum()
+        return loss, {
+            "policy_loss": cross,
+            "policy_kl": cross - entropy,
+            "value_loss": error,
+            "value_accuracy": right,
+        }
+
+    @property
+    def progress(self) -> float:
+        return min(self.steps / self.config.steps, 1.0)
+
+    def observe(self, steps: int, moments: list[State]) -> None:
+        self.steps = steps
+
+    def metrics(self) -> Mapping[str, float]:
+        return {f"train/{name}": mean for name, mean in self.means.drain(METRICS).items()} | {
+            "train/learning_rate": scheduled(self.config.learner.learning_rate, self.progress),
+            "train/n_updates": self.updates,
+        }
+
+    def weights(self) -> Array:
+        weights: Array = self.flat.weights()
+        return weights
+
+    def state_dict(self) -> State:
+        return {
+            "network": self.flat.weights(),
+            "adam": self.adam.state_dict(),
+            "means": self.means.state_dict(),
+            "rng": self.rng.bit_generator.state,
+            "updates": self.updates,
+            "steps": self.steps,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        self.flat.load(state["network"])
+        self.adam.load_state_dict(state["adam"])
+        self.means.load_state_dict(state["means"])
+        self.rng.bit_generator.state = state["rng"]
+        self.updates, self.steps = state["updates"], state["steps"]
+
+
+def turned(rows: Moves, symmetries: list[Any], rng: np.random.Generator) -> Moves:
+    """Each row under a random symmetry of the game."""
+    if len(symmetries) < 2:
+        return rows
+    cells, actions = np.stack([s.cells for s in symmetries]), np.stack([s.actions for s in symmetries])
+    chosen = rng.integers(len(symmetries), size=len(rows.obs))
+    flat = rows.obs.reshape(len(rows.obs), -1, cells.shape[1])
+    obs = np.take_along_axis(flat, cells[chosen][:, None], 2).reshape(rows.obs.shape)
+    moved = actions[chosen]
+    return rows._replace(
+        obs=obs, legal=np.take_along_axis(rows.legal, moved, 1), policy=np.take_along_axis(rows.policy, moved, 1)
+    )
+
+
+def make(config: AlphaZero, spec: GameSpec, seeds: Seeds, device: torch.device) -> Parts:
+    options = config.learner
+    updates_per_row = options.samples_per_row / options.batch_size
+    compiled = pays_off(config.compile, config.steps * config.selfplay.full_fraction * updates_per_row, device)
+    learner = Learner(config, make_game(config.game), seeds, device, compiled)
+    table = Table(config.memory.capacity, Moves)
+    memory = Replay(table, Uniform(), options.batch_size, seeds.generator("memory"))
+    return Parts(learner, memory, PerInsert(table, updates_per_row, config.memory.start))
+
+
+def actor(config: AlphaZero, index: int, incarnation: int) -> Actor:
+    return SelfPlay(config, index, incarnation)
+
+
+def evaluation(config: AlphaZero, seeds: Seeds) -> Evaluation:
+    game, options = make_game(config.game), config.evaluation
+
+    def climber(name: str, weights: Array) -> Player:
+        return player(config, game, {"weights": weights}, name, options.simulations)
+
+    rungs = Rungs(options.games, options.opponents, options.past)
+    return Climber(game, game.spec, rungs, seeds, climber)
+
+
+def player(config: AlphaZero, game: Game, state: State, name: str, simulations: int = 0) -> Player:
+    """What was learned, by its policy alone or with so many simulations of the search that trained it."""
+    replica = Replica(config.network, game, torch.device("cpu"))
+    replica.load(state["weights"])
+    return SearchPlayer(name, game, replica, config.search.model_copy(update={"simulations": simulations}))

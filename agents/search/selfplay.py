@@ -1,0 +1,247 @@
+"""Self-play: many games in lockstep, every move found by search, each game handed over when it is over.
+
+What is learned from is the search's own opinion, as it was before a move was drawn from it, and the game's result:
+games are only delivered whole, so that no position gets a made-up value.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from agents.api import Episodes, Experience, State
+from agents.search.config import AlphaZero
+from agents.search.evaluators import Cache
+from agents.search.policy_value import Replica, relative, scale_of
+from agents.search.search import Search
+from envs.api import CHANCE, TERMINAL, Array, Game, Positions
+from envs.games.make import make_game
+from envs.games.native import NativeGame
+from experiment.seeding import Seeds
+
+
+class Moves(NamedTuple):
+    """Rows to learn from: n positions of games that are over."""
+
+    obs: Array  # [n, *obs]: uint8 where a game shows ones and zeros, else float32
+    seat: Array  # [n] int8, who moved
+    legal: Array  # [n, A] bool
+    policy: Array  # [n, A] float32, the search's
+    value: Array  # [n, V] float32, as fractions of the largest return, the mover's first
+
+
+class Record(NamedTuple):
+    """A move of a game that goes on, to be learned from when it is over."""
+
+    ply: int  # how many actions, chance's too, came before
+    position: Positions  # [1, ...]
+    policy: Array  # [A]
+    value: Array  # [P] of the search
+
+
+def moves(game: Game, positions: Positions, policy: Array, returns: Array) -> Moves:
+    """Rows of n positions, with the search's policies [n, A] and what every seat gets [n, P]."""
+    seat = game.seat(positions)
+    obs = game.observe(positions, seat)
+    return Moves(
+        obs=obs.astype(np.uint8) if isinstance(game, NativeGame) else obs,
+        seat=seat.astype(np.int8),
+        legal=game.legal(positions),
+        policy=policy.astype(np.float32),
+        value=relative(returns, seat, game.spec),
+    )
+
+
+def draw(policy: Array, temperature: float, rng: np.random.Generator) -> Array:
+    """Actions [n], in proportion to policy [n, A] ** (1 / temperature)."""
+    with np.errstate(divide="ignore"):
+        logits = np.log(policy) / temperature
+    return np.asarray((logits + rng.gumbel(size=policy.shape)).argmax(1))
+
+
+class Ongoing(NamedTuple):
+    """One game in progress."""
+
+    actions: list[int]  # chance's too
+    records: list[Record]
+    checked: bool  # is played to its end even when a seat would resign
+    given_up: list[int]  # seats that would have resigned, in order
+
+
+class SelfPlay:
+    """An actor (`agents.api.Actor`) that plays `count` games at once against itself."""
+
+    def __init__(self, config: AlphaZero, index: int, incarnation: int) -> None:
+        self.config, self.options, self.index = config, config.selfplay, index
+        self.game = make_game(config.game)
+        self.count = config.selfplay.games // config.runtime.actors
+        self.replica = Replica(config.network, self.game, torch.device("cpu"))
+        self.evaluator: Any = self.replica
+        if self.options.cache:
+            self.evaluator = Cache(self.game, self.replica, self.options.cache)
+        self.search = Search(self.game, config.search)
+        self.rng = Seeds(config.seed).generator("actor", index, incarnation)
+        self.version = 0
+        self.games = [self._begin() for _ in range(self.count)]
+        self.positions = self._past_chance(self.game.initial(self.count), np.arange(self.count))
+
+    def load(self, weights: Array, version: int) -> None:
+        self.replica.load(weights)
+        self.version = version
+        if self.options.cache:
+            self.evaluator.clear()
+
+    def collect(self) -> Experience:
+        """`plies` moves in every game; the games that ended, whole."""
+        self.ended: list[tuple[Ongoing, Array]] = []
+        self.entropies: list[float] = []
+        began, evaluated = time.perf_counter(), self.replica.evaluated
+        for _ in range(self.options.plies):
+            self._ply()
+        seconds = time.perf_counter() - began
+        return Experience(
+            rows=self._rows(),
+            steps=self.count * self.options.plies,
+            episodes=Episodes(
+                [float(returns[0]) for _, returns in self.ended], [len(game.actions) for game, _ in self.ended]
+            ),
+            version=self.version,
+            actor=self.index,
+            measures=self._measures(seconds, self.replica.evaluated - evaluated),
+        )
+
+    def _ply(self) -> None:
+        """A move in every game: searched in full and learned from, or quickly, only to bring the games on.
+
+        The coin falls for all games at once, so that full batches go through the network either way.
+        """
+        options, spec = self.options, self.game.spec
+        full = bool(self.rng.random() < options.full_fraction)
+        budget = self.config.search.simulations if full else options.fast_simulations
+        result = self.search.run(
+            self.positions,
+            self.evaluator,
+            self.rng.integers(0, 2**64, self.count, np.uint64),
+            explore=full,
+            budgets=np.full(self.count, budget),
+        )
+        early = np.array([len(game.actions) < options.temperature_plies for game in self.games])
+        actions = np.where(early, draw(result.policy, options.temperature, self.rng), result.action)
+        if full:
+            logs = np.log(result.policy, where=result.policy > 0, out=np.zeros_like(result.policy))
+            self.entropies.append(float(-(result.policy * logs).sum(1).mean()))
+            for row, game in enumerate(self.games):
+                position = self.positions[row : row + 1].copy()
+                game.records.append(Record(len(game.actions), position, result.policy[row], result.value[row]))
+        resigned = self._resigned(result.value)
+        self.positions = self.game.step(self.positions, actions)
+        for game, action in zip(self.games, actions.tolist(), strict=True):
+            game.actions.append(action)
+        self.positions = self._past_chance(self.positions, np.arange(self.count))
+        over = self.game.seat(self.positions) == TERMINAL
+        returns = self.game.returns(self.positions)
+        for row in np.flatnonzero(resigned >= 0).tolist():
+            returns[row] = scale_of(spec) * np.where(np.arange(spec.seats) == resigned[row], -1.0, 1.0)
+        self._restart(np.flatnonzero(over | (resigned >= 0)), returns)
+
+    def _resigned(self, values: Array) -> Array:
+        """The seat that resigns in each game, or -1; `values` [G, P] are the search's."""
+        resigned = np.full(self.count, -1)
+        if self.options.resign is None:
+            return resigned
+        seats = self.game.seat(self.positions)
+        lost = values[np.arange(self.count), seats] < self.options.resign * scale_of(self.game.spec)
+        for row in np.flatnonzero(lost).tolist():
+            game = self.games[row]
+            if game.checked:
+                game.given_up.append(int(seats[row]))
+            else:
+                resigned[row] = seats[row]
+        return resigned
+
+    def _restart(self, rows: Array, returns: Array) -> None:
+        """New games in these rows, in place of those that ended with `returns` [G, P]."""
+        for row in rows.tolist():
+            self.ended.append((self.games[row], returns[row]))
+            self.games[row] = self._begin()
+        if len(rows):
+            self.positions[rows] = self._past_chance(self.game.initial(len(rows)), rows)
+
+    def _begin(self) -> Ongoing:
+        checked = self.options.resign is not None and bool(self.rng.random() < self.options.resign_checked)
+        return Ongoing([], [], checked, [])
+
+    def _past_chance(self, positions: Positions, rows: Array) -> Positions:
+        """The positions of the games in `rows`, where chance has moved until a seat is to move or the game is over."""
+        while len(lucky := np.flatnonzero(self.game.seat(positions) == CHANCE)):
+            outcomes = draw(self.game.chance(positions[lucky]), 1.0, self.rng)
+            positions[lucky] = self.game.step(positions[lucky], outcomes)
+            for row, outcome in zip(rows[lucky], outcomes.tolist(), strict=True):
+                self.games[row].actions.append(outcome)
+        return positions
+
+    def _rows(self) -> Moves:
+        share = self.config.learner.root_value
+        records = [(record, returns) for game, returns in self.ended for record in game.records]
+        if not records:
+            nothing = self.game.initial(1)[:0]
+            return moves(self.game, nothing, np.zeros((0, self.game.spec.actions)), np.zeros((0, self.game.spec.seats)))
+        positions = np.concatenate([record.position for record, _ in records])
+        policy = np.stack([record.policy for record, _ in records])
+        values = np.stack([(1 - share) * returns + share * record.value for record, returns in records])
+        return moves(self.game, positions, policy, values)
+
+    def _measures(self, seconds: float, evaluated: int) -> dict[str, float]:
+        measures = {
+            "selfplay/games": float(len(self.ended)),
+            "time/games_per_second": len(self.ended) / seconds,
+            "time/evaluations_per_second": evaluated / seconds,
+        }
+        if self.entropies:
+            measures["selfplay/policy_entropy"] = float(np.mean(self.entropies))
+        if self.options.cache:
+            measures |= self.evaluator.metrics()
+        given_up = [(seat, returns) for game, returns in self.ended for seat in game.given_up[:1]]
+        if given_up:
+            measures["selfplay/resigned_wrongly"] = float(np.mean([returns[seat] >= 0 for seat, returns in given_up]))
+        return measures
+
+    def state_dict(self) -> State:
+        """Games are kept as their actions: positions may be objects that only the rules can make."""
+        records = [(row, record) for row, game in enumerate(self.games) for record in game.records]
+        spec = self.game.spec
+        return {
+            "actions": [game.actions for game in self.games],
+            "checked": [game.checked for game in self.games],
+            "given_up": [game.given_up for game in self.games],
+            "rows": np.array([row for row, _ in records], np.int64),
+            "plies": np.array([record.ply for _, record in records], np.int64),
+            "policies": np.array([record.policy for _, record in records]).reshape(-1, spec.actions),
+            "values": np.array([record.value for _, record in records]).reshape(-1, spec.seats),
+            "rng": self.rng.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        self.games = [
+            Ongoing(list(actions), [], checked, list(given_up))
+            for actions, checked, given_up in zip(state["actions"], state["checked"], state["given_up"], strict=True)
+        ]
+        lines = [self._line(game.actions) for game in self.games]
+        self.positions = np.concatenate([line[-1] for line in lines])
+        for index, (row, ply) in enumerate(zip(state["rows"], state["plies"], strict=True)):
+            policy, value = state["policies"][index].copy(), state["values"][index].copy()
+            self.games[row].records.append(Record(int(ply), lines[row][ply], policy, value))
+        self.rng.bit_generator.state = state["rng"]
+
+    def _line(self, actions: list[int]) -> list[Positions]:
+        """The positions that a game went through."""
+        line = [self.game.initial(1)]
+        for action in actions:
+            line.append(self.game.step(line[-1], np.array([action])))
+        return line
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from agents.registry import parse
+from agents.search.alphazero import Learner, turned
+from agents.search.policy_value import PolicyValue, Replica, absolute, relative
+from agents.search.selfplay import SelfPlay, draw, moves
+from envs.api import GameSpec
+from envs.games.make import make_game
+from experiment.seeding import Seeds
+from tests.runs import raw
+
+CPU = torch.device("cpu")
+THREE = GameSpec("three", 3, 2, (4,), 9, zero_sum=False, chance=False, perfect_information=True, utility=(-2.0, 4.0))
+PIG = "pig(players=2,winscore=8,horizon=20)"
+
+
+def config(**changes: Any) -> Any:
+    return parse(raw("alphazero", **changes))
+
+
+def flat(network: torch.nn.Module) -> Any:
+    return torch.cat([p.detach().reshape(-1) for p in network.parameters()]).numpy()
+
+
+def actor(weights: int = 0, **changes: Any) -> SelfPlay:
+    made = SelfPlay(config(**changes), 0, 0)
+    generator = torch.Generator().manual_seed(weights)
+    made.load(flat(PolicyValue(made.config.network, made.game.spec, generator)), 0)
+    return made
+
+
+def test_values_turn_with_the_seats() -> None:
+    returns = np.array([[1.0, -2.0, 4.0]]).repeat(3, 0)
+    seat = np.array([0, 1, 2])
+    mine = relative(returns, seat, THREE)
+    np.testing.assert_allclose(mine * 4, [[1, -2, 4], [-2, 4, 1], [4, 1, -2]])  # the mover's first, as fractions of 4
+    np.testing.assert_allclose(absolute(mine, seat, THREE), returns)
+
+
+def test_one_value_is_enough_for_two_who_play_against_each_other() -> None:
+    spec = make_game("tic_tac_toe").spec
+    seat = np.array([0, 1])
+    np.testing.assert_array_equal(relative(np.array([[1.0, -1.0], [1.0, -1.0]]), seat, spec), [[1.0], [-1.0]])
+    np.testing.assert_array_equal(absolute(np.array([[0.5], [0.5]]), seat, spec), [[0.5, -0.5], [-0.5, 0.5]])
+
+
+def test_the_network_is_told_who_moves() -> None:
+    network = PolicyValue(config().network, make_game("tic_tac_toe").spec, torch.Generator().manual_seed(0))
+    logits, values = network(torch.zeros(2, 3, 3, 3), torch.tensor([0, 1]))
+    assert logits.shape == (2, 9) and values.shape == (2, 1)
+    assert not torch.equal(logits[0], logits[1]) and not torch.equal(values[0], values[1])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_replica_says_what_the_learner_would(dtype: str) -> None:
+    options = config(network={"inference_dtype": dtype, "filters": 16}).network
+    game = make_game("connect_four")
+    network = PolicyValue(options, game.spec, torch.Generator().manual_seed(1))
+    replica = Replica(options, game, CPU)
+    replica.load(flat(network))
+    positions = game.step(game.initial(7), np.arange(7))
+    with torch.inference_mode():
+        logits, values = network(torch.from_numpy(game.observe(positions)), torch.ones(7, dtype=torch.int64))
+    found = replica(positions, np.zeros(7, np.uint64))
+    tolerance = 1e-5 if dtype == "float32" else 2e-2
+    np.testing.assert_allclose(found.logits, logits, atol=tolerance)
+    np.testing.assert_allclose(found.values[:, 1], values[:, 0], atol=tolerance)  # seat 1 is to move
+    np.testing.assert_array_equal(found.values[:, 0], -found.values[:, 1])
+    assert replica.evaluated == 7
+
+
+def test_draws_follow_the_policy_and_its_temperature() -> None:
+    rng, policy = np.random.default_rng(0), np.array([[0.5, 0.3, 0.2, 0.0]])
+    for temperature in (1.0, 0.5):
+        counts = np.bincount(draw(policy.repeat(20_000, 0), temperature, rng), minlength=4) / 20_000
+        expected = policy[0] ** (1 / temperature)
+        np.testing.assert_allclose(counts, expected / expected.sum(), atol=0.012)
+        assert counts[3] == 0
+
+
+def test_games_are_delivered_whole_and_pay_what_they_paid() -> None:
+    """Every row's value is the result from its mover's side; rows of a game are in the order they were played in."""
+    player = actor(selfplay={"full_fraction": 1.0, "resign": None, "cache": 0, "plies": 5}, learner={"root_value": 0.0})
+    delivered, steps, results = 0, 0, []
+    for _ in range(4):
+        experience = player.collect()
+        rows, start = experience.rows, 0
+        for result, length in zip(*experience.episodes, strict=True):
+            game = slice(start, start + length)
+            np.testing.assert_array_equal(rows.seat[game], np.arange(length) % 2)
+            np.testing.assert_array_equal(rows.value[game, 0], result * np.where(np.arange(length) % 2, -1, 1))
+            np.testing.assert_array_equal(rows.legal[game].sum(1), 9 - np.arange(length))
+            results.append(result)
+            start += length
+        assert start == len(rows.obs)
+        assert (rows.policy[~rows.legal] == 0).all()
+        np.testing.assert_allclose(rows.policy.sum(1), 1, atol=1e-6)
+        delivered, steps = delivered + start, steps + experience.steps
+    assert steps == 4 * 5 * player.count
+    assert delivered + sum(len(game.actions) for game in player.games) == steps, "no move is lost or counted twice"
+    assert {-1.0, 1.0} <= set(results)
+
+
+def test_fast_moves_bring_games_on_but_are_not_learned_from() -> None:
+    experience = actor(selfplay={"full_fraction": 0.3, "resign": None, "plies": 30}).collect()
+    share = len(experience.rows.obs) / sum(experience.episodes.lengths)
+    assert 0.1 < share < 0.6
+
+
+def test_who_resigns_has_lost() -> None:
+    """At a threshold that a fresh network's values reach, games end early; those that are checked don't."""
+    played = actor(selfplay={"full_fraction": 1.0, "resign": None, "plies": 30}).collect()
+    resigning = actor(selfplay={"full_fraction": 1.0, "resign": -0.01, "resign_checked": 0.0, "plies": 30}).collect()
+    assert np.mean(resigning.episodes.lengths) < np.mean(played.episodes.lengths)
+    assert set(resigning.episodes.returns) <= {-1.0, 0.0, 1.0}
+    checked = actor(selfplay={"full_fraction": 1.0, "resign": -0.01, "resign_checked": 1.0, "plies": 30}).collect()
+    assert checked.measures is not None and 0 < checked.measures["selfplay/resigned_wrongly"] < 1
+    assert min(checked.episodes.lengths) >= 5, "a game that is checked is played to its end"
+
+
+def test_an_actor_goes_on_where_it_was() -> None:
+    one, other = actor(), actor()
+    one.collect()
+    other.load_state_dict(one.state_dict())
+    for a, b in zip(one.collect().rows, other.collect().rows, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_chance_moves_by_itself() -> None:
+    pytest.importorskip("pyspiel")
+    options: Any = {"game": PIG, "network": {"blocks": 1}, "selfplay": {"cache": 0, "plies": 40, "resign": None}}
+    one, other = actor(**options), actor(**options)
+    rows = one.collect().rows
+    assert len(rows.obs) and (rows.legal.sum(1) >= 1).all()
+    other.load_state_dict(one.state_dict())
+    np.testing.assert_array_equal(other.collect().rows.value, one.collect().rows.value)
+
+
+def test_symmetries_move_the_board_and_the_policy_alike() -> None:
+    """The policy of a row points at its second stone, and must still do so on the turned board."""
+    game, rng = make_game("tic_tac_toe"), np.random.default_rng(0)
+    first, second = np.arange(9), (np.arange(9) + 4) % 9
+    positions = game.step(game.step(game.initial(9), first), second)
+    rows = moves(game, positions, np.eye(9)[second], np.zeros((9, 2)))
+    different = 0
+    for _ in range(20):
+        new = turned(rows, game.symmetries(), rng)
+        planes = new.obs.reshape(9, 3, 9)
+        empty = planes[planes.sum(2) == 7].reshape(9, 9) > 0
+        np.testing.assert_array_equal(new.legal, empty)
+        assert not empty[np.arange(9), new.policy.argmax(1)].any()
+        different += int((new.obs != rows.obs).any())
+    assert different > 10
+
+
+def test_the_learner_fits_what_it_is_shown_and_leaves_the_illegal_out() -> None:
+    game = make_game("tic_tac_toe")
+    learner = Learner(config(learner={"regularization": 0.0}), game, Seeds(0), CPU, compiled=False)
+    policy = np.zeros((1, 9))
+    policy[0, [0, 8]] = 0.25, 0.75
+    columns = [
+        torch.from_numpy(c)
+        for c in moves(game, game.step(game.initial(1), np.array([4])), policy, np.array([[1.0, -1.0]]))
+    ]
+    arguments = (columns[0].float(), columns[1].long(), *columns[2:])
+    losses = []
+    for _ in range(300):
+        gradient, metrics = learner.gradient(learner.flat.parameters, *arguments)
+        losses.append(metrics["policy_kl"].item() + metrics["value_loss"].item())
+        learner.flat.parameters.sub_(0.01 * learner.adam.step(gradient, 1e-8))
+    assert losses[-1] < 0.01 < 0.5 < losses[0]
+    logits, value = learner.flat.module(*arguments[:2])
+    found = torch.where(columns[2], logits, -torch.inf).softmax(-1)
+    np.testing.assert_allclose(found.numpy(), policy, atol=0.05)
+    assert found[0, 4] == 0 and value.item() < -0.9
