@@ -206,11 +206,12 @@ def together(asked: argparse.Namespace, game: str) -> Callable[[], None]:
         named = [(line.name, line.rating) for line in lines]
         if league is not None:
             names, found = league.pairings(terms.game)
-            ratings = bradley_terry(len(names), found, rng)
-            console.print(
-                standings.rating_table(names, found, ratings, f"{asked.league.name}: all games of {terms.game}")
-            )
-            named = list(zip(names, ratings, strict=True))
+            named = list(zip(names, bradley_terry(len(names), found, rng), strict=True))
+            returns, title = league.returns(terms.game), f"{asked.league.name}: all games of {terms.game}"
+            if returns is None:
+                console.print(standings.rating_table(names, found, [rating for _, rating in named], title))
+            else:
+                console.print(standings.return_table(returns, title))
         if asked.plot:
             standings.draw_ratings(named, terms.game, asked.plot)
             print(f"{asked.plot} shows the ratings")

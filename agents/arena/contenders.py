@@ -77,8 +77,8 @@ def home(name: str) -> Environment | None:
     run = next((place for place in (path, *path.resolve().parents[:2]) if (place / "config.yaml").is_file()), None)
     if not path.is_dir() or run is None:
         return None
-    env = check(Environment, read(run / "config.yaml").get("env", {}))
-    return env.whole_games()
+    config = read(run / "config.yaml")
+    return check(Environment, config["env"]).whole_games() if "env" in config else None
 
 
 class Uniform:

@@ -58,6 +58,12 @@ SCHEMA = (
 
 GAME = "INSERT INTO games (run, opening_number, opening, moves, forfeit, reason) VALUES (?, ?, ?, ?, ?, ?)"
 SEAT = "INSERT INTO seats (game, seat, player, payoff) VALUES (?, ?, ?, ?)"
+OF_GAME = "FROM runs JOIN games ON games.run = runs.id JOIN seats ON seats.game = games.id WHERE runs.game = ?"
+PAID = f"SELECT 1 {OF_GAME} AND seats.payoff NOT IN (-1, 0, 1) LIMIT 1"
+RETURNS = f"""
+    SELECT (SELECT name FROM players WHERE id = seats.player), COUNT(DISTINCT games.id), AVG(seats.payoff)
+    {OF_GAME} AND seats.payoff IS NOT NULL GROUP BY seats.player ORDER BY seats.player
+"""
 SCORES = """
     SELECT one.player, other.player, games.run, games.opening_number, COUNT(*), AVG(CASE
         WHEN games.forfeit = one.seat THEN 0.0
@@ -146,6 +152,14 @@ class League:
             numbers = np.array([row[4:] for row in rows], np.float64)
             pairings.append(Pairing(ids.index(one), ids.index(other), numbers[:, 1], numbers[:, 0]))
         return [names[player] for player in ids], pairings
+
+    def returns(self, game: str) -> list[tuple[str, int, float]] | None:
+        """Name, games and mean return of everybody, without forfeited games; None if no game paid anything but 1,
+        0 and -1, when ratings say as much.
+        """
+        if self._db.execute(PAID, (game,)).fetchone() is None:
+            return None
+        return self._db.execute(RETURNS, (game,)).fetchall()
 
     def _prepare(self, path: Path) -> None:
         """Make the tables of an empty file; look whether another one is a league."""

@@ -51,7 +51,12 @@ class Sprt(NamedTuple):
     def report(self, scores: Array) -> str:
         """What has come out, in words."""
         low, high = self.bounds
-        told = {"H0": f"the lead is {self.elo0:g} points", "H1": f"the lead is {self.elo1:g} points", None: "undecided"}
+        one, other = f"{self.elo0:g}", f"{self.elo1:g}"
+        told = {
+            "H0": f"a lead of {one} points, rather than {other}",
+            "H1": f"a lead of {other} points, rather than {one}",
+            None: "undecided",
+        }
         found = f"log likelihood ratio {self.ratio(scores):.2f}, decided below {low:.2f} and above {high:.2f}"
         return f"sequential test after {2 * len(scores)} games: {told[self.verdict(scores)]} ({found})"
 

@@ -34,11 +34,11 @@ class Standing(NamedTuple):
 
 
 def standings(names: Sequence[str], results: Sequence[Played], rng: np.random.Generator) -> list[Standing]:
-    """A line for each player, the best rated first."""
+    """A line for each player, the best first: by its mean return where games pay different amounts, else by rating."""
     found = pairings(len(names), results)
     ratings = bradley_terry(len(names), found, rng)
     lines = [_standing(index, name, results, found, ratings[index], rng) for index, name in enumerate(names)]
-    return sorted(lines, key=lambda line: -line.rating.elo)
+    return sorted(lines, key=lambda line: -(line.rating.elo if line.mean_return is None else line.mean_return))
 
 
 def pairings(players: int, results: Sequence[Played]) -> list[Pairing]:
@@ -65,21 +65,26 @@ def reasons(names: Sequence[str], results: Sequence[Played]) -> list[str]:
 
 
 def table(lines: Sequence[Standing], title: str) -> Table:
-    """The standings as a terminal shows them: 95 % intervals stand under what they are of."""
+    """The standings as a terminal shows them: 95 % intervals stand under what they are of.
+
+    Where games pay different amounts, returns take the place of ratings, which only know who got more.
+    """
     shown = Table(title=title)
     shown.add_column("player", overflow="fold", min_width=9)
-    paid = any(line.mean_return is not None for line in lines)
-    for heading in ("rating", "score %", "games", "won, drawn, lost", "forfeits", *["return"] * paid):
+    paid, forfeited = any(line.mean_return is not None for line in lines), any(line.forfeits for line in lines)
+    for heading in ("return" if paid else "rating", "score %", "games", "W D L", *["forfeits"] * forfeited):
         shown.add_column(heading, justify="right", no_wrap=True)
     for line in lines:
         low, high = line.score_interval
         cells = [
-            _cell(line.rating.elo, line.rating.interval, 0),
+            _cell(line.mean_return, line.return_interval, 3)
+            if paid
+            else _cell(line.rating.elo, line.rating.interval, 0),
             _cell(100 * line.score, Interval(100 * low, 100 * high), 1),
-            *(str(line.games), f"{line.wins}, {line.draws}, {line.losses}", str(line.forfeits)),
+            str(line.games),
+            f"{line.wins} {line.draws} {line.losses}",
+            *[str(line.forfeits)] * forfeited,
         ]
-        if paid:
-            cells.append("-" if line.mean_return is None else _cell(line.mean_return, line.return_interval, 3))
         shown.add_row(Text(line.name), *cells)
     return shown
 
@@ -103,16 +108,17 @@ def cross_table(order: Sequence[str], names: Sequence[str], found: Sequence[Pair
 
 def rating_table(names: Sequence[str], found: Sequence[Pairing], ratings: Sequence[Rating], title: str) -> Table:
     """Ratings alone, the best first."""
-    games = np.zeros(len(names), np.int64)
+    games = [0] * len(names)
     for pairing in found:
-        games[[pairing.first, pairing.second]] += int(pairing.games.sum())
-    shown = Table(title=title)
-    shown.add_column("player", overflow="fold")
-    for heading in ("rating", "meetings"):
-        shown.add_column(heading, justify="right", no_wrap=True)
-    for index in np.argsort([-rating.elo for rating in ratings], kind="stable").tolist():
-        shown.add_row(Text(names[index]), _cell(ratings[index].elo, ratings[index].interval, 0), str(games[index]))
-    return shown
+        for player in (pairing.first, pairing.second):
+            games[player] += int(pairing.games.sum())
+    rows = [(r.elo, name, _cell(r.elo, r.interval, 0), n) for name, r, n in zip(names, ratings, games, strict=True)]
+    return _short_table("rating", rows, title)
+
+
+def return_table(returns: Sequence[tuple[str, int, float]], title: str) -> Table:
+    """Names, games and mean returns, the highest first."""
+    return _short_table("return", [(mean, name, _cell(mean, None, 3), games) for name, games, mean in returns], title)
 
 
 def record(lines: Sequence[Standing]) -> list[dict[str, Any]]:
@@ -199,7 +205,20 @@ def _pairing(first: int, second: int, groups_and_scores: Array) -> Pairing:
     return Pairing(first, second, np.bincount(place, scores) / games, games.astype(np.float64))
 
 
-def _cell(number: float, interval: Interval | None, digits: int) -> str:
+def _short_table(what: str, rows: Sequence[tuple[float, str, str, int]], title: str) -> Table:
+    """Rows of a value to sort by, a player, how the value looks, and the number of games."""
+    shown = Table(title=title)
+    shown.add_column("player", overflow="fold")
+    for heading in (what, "games"):
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for _, name, cell, games in sorted(rows, key=lambda row: -row[0]):
+        shown.add_row(Text(name), cell, str(games))
+    return shown
+
+
+def _cell(number: float | None, interval: Interval | None, digits: int) -> str:
+    if number is None:
+        return "-"
     if interval is None:
         return f"{number:.{digits}f}"
     return f"{number:.{digits}f}\n[{interval.low:.{digits}f}, {interval.high:.{digits}f}]"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.evaluate import main
+from tests.runs import train
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "evaluate.py"
 
@@ -53,6 +54,78 @@ def test_a_wrong_request_ends_with_2_and_says_why(
     assert reason in told.err
     assert told.err.startswith("error: ")
     assert told.out == ""
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (["random", "one_ply", "--game", "tic_tac_two"], "did you mean tic_tac_toe"),
+        (["random", "one_plie", "--game", "tic_tac_toe"], "did you mean one_ply"),
+        (["random", "--game", "tic_tac_toe"], "two agents or more"),
+        (["random", "one_ply", "--game", "tic_tac_toe", "--games", "0"], "--games is at least 1"),
+        (["random", "one_ply", "--game", "tic_tac_toe", "--openings", "9"], "end the game"),
+        (["random", "one_ply", "--game", "tic_tac_toe", "--episodes", "9"], "--episodes is for environments"),
+        (["random", "one_ply", "--game", "tic_tac_toe", "--time-limit", "0"], "above 0 seconds"),
+        (["random", "one_ply", "--game", "tic_tac_toe", "--sprt", "5", "0"], "greater elo1"),
+        (["random", "one_ply", "random", "--game", "tic_tac_toe", "--sprt", "0", "5"], "two players"),
+        (["random", "one_ply", "--game", "tic_tac_toe", "--league", "/nowhere/a.sqlite"], "/nowhere is no directory"),
+        (["human", "one_ply", "--game", "tic_tac_toe", "--workers", "2"], "in one process"),
+        (["random", "one_ply", "--games", "9"], "--games is for games, and --game is missing"),
+        (["random", "--env", "CartPole-v1", "--workers", "2"], "--workers is for games"),
+        (["random", "sb3:model.zip", "--game", "tic_tac_toe"], "no such file"),
+    ],
+)
+def test_a_wrong_request_for_a_game_ends_with_2_and_says_why(
+    request_: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(request_) == 2
+    told = capsys.readouterr()
+    assert reason in told.err and told.out == ""
+
+
+def test_a_round_robin_prints_and_writes_its_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "results.json"
+    request_ = ["random", "one_ply", "minimax", "--game", "tic_tac_toe", "--games", "40", "--json", str(file)]
+    found = []
+    for seed in ("3", "3", "4"):
+        assert main([*request_, "--seed", seed]) == 0
+        found.append(json.loads(file.read_text()))
+    assert found[0] == found[1] and found[0]["players"] != found[2]["players"]
+    assert {key: found[0][key] for key in ("game", "games", "openings", "seed")} == {
+        "game": "tic_tac_toe", "games": 40, "openings": 2, "seed": 3,
+    }  # fmt: skip
+    assert [player["name"] for player in found[0]["players"]] == ["minimax", "one_ply", "random"]
+    assert all(player["wins"] + player["draws"] + player["losses"] == 80 for player in found[0]["players"])
+    told = capsys.readouterr().out
+    assert "40 games of each match" in told and "score % of the row" in told and f"{file} has the results" in told
+
+
+def test_a_match_stops_when_its_test_is_decided(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "results.json"
+    request_ = ["one_ply", "random", "--game", "tic_tac_toe", "--games", "4000", "--sprt", "0", "100"]
+    assert main([*request_, "--json", str(file)]) == 0
+    assert json.loads(file.read_text())["players"][0]["games"] == 200
+    assert "a lead of 100 points, rather than 0" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_game_is_that_of_the_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train({"algorithm": "cfr", "game": "kuhn_poker", "steps": 20}, tmp_path / "cfr") == 0
+    capsys.readouterr()
+    file = tmp_path / "results.json"
+    for place in ("cfr", "cfr/checkpoints"):
+        assert main([str(tmp_path / place), "random", "--games", "20", "--json", str(file)]) == 0
+        found = json.loads(file.read_text())
+        assert found["game"] == "kuhn_poker"
+        assert {player["name"].partition("step_")[0] for player in found["players"]} == {
+            "random",
+            str(tmp_path / "cfr" / "checkpoints") + "/",
+        }
+    assert main([f"{tmp_path / 'cfr'}@50", "random"]) == 2
+    assert "plays without search" in capsys.readouterr().err
+    assert main([str(tmp_path / "cfr"), "random", "--game", "tic_tac_toe"]) == 2
+    assert "can't play tic_tac_toe" in capsys.readouterr().err
+    assert main([str(tmp_path / "cfr"), "random", "--env", "CartPole-v1"]) == 2
+    assert "plays a game, not in an environment" in capsys.readouterr().err
 
 
 def test_options_reach_the_environment(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_bounds_and_refusals() -> None:
     assert test.verdict(np.full(3, 0.5)) is None
     assert "undecided" in test.report(np.full(3, 0.5))
     assert test.verdict(np.ones(400)) == "H1" and test.verdict(np.zeros(400)) == "H0"
-    assert "the lead is 5 points" in test.report(np.ones(400))
+    assert "a lead of 5 points, rather than -5" in test.report(np.ones(400))
     assert test.ratio(np.tile(VALUES, 10)) == pytest.approx(0, abs=1e-9)
     with pytest.raises(ValueError, match="two games"):
         test.ratio(np.array([0.3]))

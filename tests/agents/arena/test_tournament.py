@@ -16,7 +16,16 @@ from rich.console import Console
 from agents.arena.league import League
 from agents.arena.match import Played
 from agents.arena.ratings import bradley_terry
-from agents.arena.standings import cross_table, draw_ratings, pairings, rating_table, record, standings, table
+from agents.arena.standings import (
+    cross_table,
+    draw_ratings,
+    pairings,
+    rating_table,
+    record,
+    return_table,
+    standings,
+    table,
+)
 from agents.arena.tournament import Bout, Terms, bouts, invite, results, tables
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -119,12 +128,14 @@ def test_totals_and_tables() -> None:
     assert (best.wins, best.draws, best.losses, best.forfeits, best.score) == (2, 2, 2, 1, 0.5)
     assert (worst.wins, worst.draws, worst.losses, worst.forfeits, worst.score) == (2, 2, 2, 0, 0.5)
     text = shown(table([best, worst], "a title"))
-    assert "2, 2, 2" in text and "50.0" in text and "a title" in text and "return" not in text
+    assert "2 2 2" in text and "50.0" in text and "a title" in text and "forfeits" in text and "return" not in text
     crossed = shown(cross_table(["one", "two"], ["one", "two"], pairings(2, [games])))
     assert crossed.count("50.0") == 2
     assert record([best])[0]["score"] == 0.5 and len(record([best])[0]["rating_interval"]) == 2
-    dear = standings(["one", "two"], [played([12, -5, 3, 2])], np.random.default_rng(0))
-    assert dear[0].mean_return == 3 and "3.000" in shown(table(dear, ""))
+    dear = standings(["one", "two"], [played([-12, 1, 1, 1])], np.random.default_rng(0))  # wins often, loses much
+    assert [(line.name, line.wins, line.mean_return) for line in dear] == [("two", 1, 2.25), ("one", 3, -2.25)]
+    text = shown(table(dear, ""))
+    assert "2.250" in text and "rating" not in text and "forfeits" not in text
 
 
 def test_a_picture_of_ratings(tmp_path: Path) -> None:
@@ -185,6 +196,11 @@ def test_a_league_says_what_the_games_said(tmp_path: Path) -> None:
         (expected,) = pairings(2, [games])
         assert np.array_equal(found.scores, expected.scores) and np.array_equal(found.games, expected.games)
         assert seed == 0
+        assert league.returns("tic_tac_toe") is None
+        poker = asked._replace(game="leduc_poker")
+        league.add(league.begin(poker, None)[0], ["zoe", "max"], Bout((0, 1), 0, 0, 2), played([-12, 1, 1, 1], [3]))
+        assert league.returns("leduc_poker") == [("zoe", 3, -10 / 3), ("max", 3, 10 / 3)]
+        assert "3.333" in shown(return_table(league.returns("leduc_poker") or [], ""))
         assert league.begin(asked, None)[1] == 1
         assert league.begin(asked, 2**70)[1] == 2**70
         with pytest.raises(ValueError, match="games of seed 1"):
@@ -194,7 +210,7 @@ def test_a_league_says_what_the_games_said(tmp_path: Path) -> None:
         assert "zoe" in shown_ratings
     with closing(sqlite3.connect(tmp_path / "league.sqlite")) as file:
         reasons = file.execute("SELECT forfeit, reason FROM games WHERE reason != ''").fetchall()
-    assert reasons == [(0, "left the room")]
+    assert reasons == [(0, "left the room")] * 2
 
 
 def test_other_files_are_no_leagues(tmp_path: Path) -> None:
