@@ -23,6 +23,7 @@ FIXED = (
     "noise",
     "memory.capacity",
     "memory.prioritized",
+    "average",
     "learner.n_step",
     "learner.critics",
     "runtime.actors",

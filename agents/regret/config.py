@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from agents.config import NonNegative, Positive, Solution, SolverEvaluation
+from agents.config import (
+    Activation,
+    Evaluation,
+    Learning,
+    Natural,
+    NonNegative,
+    Positive,
+    PositiveFloat,
+    Solution,
+    SolverEvaluation,
+)
+from agents.schedules import Schedule
+from experiment.config import Config
 
 Exponent = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -60,3 +72,76 @@ class MCCFR(Solution):
     """ceiling: a game whose tree would take more is refused; a growing table stops growing"""
     evaluation: SampledEvaluation = SampledEvaluation()
     """when to measure how far the policy is from equilibrium"""
+
+
+class DeepCFRNetwork(Config):
+    hidden: tuple[Positive, ...] = (64, 64)
+    """widths of the hidden layers of every network"""
+    activation: Activation = "relu"
+    """nonlinearity between layers"""
+
+    @field_validator("hidden", mode="before")
+    @classmethod
+    def _list_is_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+
+class DeepCFRLearner(Config):
+    updates: Positive = 750
+    """updates of a new advantage network, at each iteration of its seat"""
+    batch_size: Positive = 1024
+    """rows of one update"""
+    learning_rate: PositiveFloat | Schedule = Schedule(kind="linear", start=1e-2, end=0.0)
+    """step size of Adam for an advantage network; a schedule goes from its first update to its last"""
+    strategy_updates: Positive = 100
+    """updates of the strategy network after each collection"""
+    strategy_learning_rate: PositiveFloat | Schedule = Schedule(kind="linear", start=3e-3, end=0.0)
+    """step size of Adam for the strategy network; a schedule goes over the run"""
+    max_gradient_norm: PositiveFloat = 1.0
+    """longer gradients are scaled down to this Euclidean norm"""
+    adam_epsilon: PositiveFloat = 1e-8
+    """added to Adam's denominator"""
+
+
+class DeepCFRMemory(Config):
+    capacity: Positive = 1_000_000
+    """rows kept for each seat's advantages, and for the strategy: a uniform sample of all that ever came"""
+
+
+class DeepCFREvaluation(Evaluation):
+    memory_bytes: Natural = 4 << 30
+    """a game whose tree would take more is refused; 0: no tree is made, and exploitability not measured"""
+
+
+class DeepCFR(Learning):
+    algorithm: Literal["deep_cfr"] = "deep_cfr"
+    """deep counterfactual regret minimization"""
+    game: str
+    """name of the game, such as leduc_poker or liars_dice(numdice=1)"""
+    steps: Positive = 300_000
+    """traversals, of all seats together: an iteration is `traversals` for each seat"""
+    traversals: Positive = 1_500
+    """traversals of one seat at one iteration, over all actors together"""
+    average: Literal["network", "mixture"] = "network"
+    """the average policy: a network trained on how was played, or all past advantage networks, exactly (SD-CFR)"""
+    network: DeepCFRNetwork = DeepCFRNetwork()
+    """of advantages and of the strategy"""
+    learner: DeepCFRLearner = DeepCFRLearner()
+    """the updates"""
+    memory: DeepCFRMemory = DeepCFRMemory()
+    """the reservoirs"""
+    evaluation: DeepCFREvaluation = DeepCFREvaluation()
+    """when to measure how far the average policy is from equilibrium"""
+
+    @model_validator(mode="after")
+    def _iterations_are_whole(self) -> Self:
+        if self.traversals % self.runtime.actors:
+            raise ValueError(
+                f"traversals ({self.traversals}) is not divisible by runtime.actors ({self.runtime.actors}): "
+                "each actor makes as many"
+            )
+        if self.runtime.mode == "asynchronous":
+            raise ValueError(
+                "runtime.mode is asynchronous, but an iteration of deep_cfr needs all its traversals: use synchronous"
+            )
+        return self

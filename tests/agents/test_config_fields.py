@@ -53,7 +53,14 @@ RUNS: dict[str, list[dict[str, Any]]] = {
         {"algorithm": "mccfr", "game": "kuhn_poker", "steps": 20, "evaluation": {"every": 8}, "sampling": "outcome"},
         {"algorithm": "mccfr", "game": "kuhn_poker", "steps": 2, "table": "growing", "memory_bytes": 1 << 20},
     ],
-}
+    "deep_cfr": [
+        {"algorithm": "deep_cfr", "game": "kuhn_poker", "steps": 80, "traversals": 20, "learner": {"updates": 2}},
+        {
+            "algorithm": "deep_cfr", "game": "kuhn_poker", "steps": 80, "traversals": 20, "average": "mixture",
+            "learner": {"updates": 2, "strategy_learning_rate": 1e-3},
+        },
+    ],
+}  # fmt: skip
 
 
 def fields(model: type[Config]) -> set[str]:
@@ -199,6 +206,7 @@ SMOKE = {
     ],
     "cfr": ["steps=20"],
     "mccfr": ["steps=2", "batch=2", "evaluation.games=2"],
+    "deep_cfr": ["steps=80", "traversals=20", "learner.updates=2", "learner.strategy_updates=2"],
 }
 EXTRA = {"ALE/": "ale_py", "Ant": "mujoco", "HalfCheetah": "mujoco", "Hopper": "mujoco", "Walker": "mujoco"}
 
@@ -217,6 +225,8 @@ def test_every_config_trains(path: Path, tmp_path: Path, capsys: pytest.CaptureF
     for start, module in EXTRA.items():
         if f"id: {start}" in effective:
             pytest.importorskip(module)
+    if "game: liars_dice" in effective:
+        pytest.importorskip("pyspiel")
     smoke = SMOKE[name] + (["evaluation.episodes=1", "env.max_episode_steps=100"] if "\nenv:" in effective else [])
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,0 +1,103 @@
+"""The networks of Deep CFR, and the average policies that they make on a tree."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agents.networks import acting
+from agents.regret.config import DeepCFR
+from agents.regret.lockstep import regret_matching
+from agents.regret.policies import normalized, of_function, realization_plan
+from agents.regret.tree import Tree
+from envs.api import Array, Game, Positions
+from supervised.flat import Flat
+from supervised.networks.torso import initialize, mlp
+
+
+class Network(nn.Module):
+    """What is known [B, F] -> a number for each action [B, A]: advantages, or logits of the average policy."""
+
+    def __init__(self, config: DeepCFR, game: Game) -> None:
+        super().__init__()
+        features = game.information_tensor(game.initial(1), np.zeros(1, np.int64)).shape[1]
+        hidden = config.network.hidden
+        self.normalize = nn.Identity()
+        self.torso = mlp(features, hidden, config.network.activation)
+        self.head = nn.Linear(hidden[-1] if hidden else features, game.spec.actions)
+
+    def forward(self, known: Tensor) -> Tensor:
+        outputs: Tensor = self.head(self.torso(known))
+        return outputs
+
+    def renew(self, generator: torch.Generator) -> None:
+        """Forget everything: 0 for all inputs, from hidden layers that are drawn anew."""
+        initialize(self, "orthogonal", generator)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+
+class Acting:
+    """A network on the processor, as a function of arrays: known [n, F] -> [n, A]."""
+
+    def __init__(self, config: DeepCFR, game: Game) -> None:
+        network = Network(config, game)
+        self.flat = Flat(network)
+        self.forward = acting(network, torch.device("cpu"))
+
+    def load(self, weights: Array) -> Acting:
+        self.flat.load(weights)
+        return self
+
+    def __call__(self, known: Array) -> Array:
+        return self.forward(known)
+
+    def rows(self, weights: Array) -> Array:
+        """A learner's weights, one network a row: the advantages of each seat, then what the average is made of."""
+        return weights.reshape(-1, self.flat.vector.numel())
+
+
+def softmax(logits: Array, legal: Array) -> Array:
+    """[n, A] float64, 0 where not legal."""
+    logits = np.where(legal, logits.astype(np.float64), -np.inf)
+    weight = np.exp(logits - logits.max(1, keepdims=True))
+    policy: Array = weight / weight.sum(1, keepdims=True)
+    return policy
+
+
+class Infosets:
+    """What the networks are told at each infoset of a tree."""
+
+    def __init__(self, tree: Tree, game: Game) -> None:
+        self.tree = tree
+        self.legal = np.zeros((tree.infosets, game.spec.actions), bool)
+        found: dict[tuple[int, str], Array] = {}
+
+        def note(positions: Positions) -> Array:
+            seats, keys = game.seat(positions), game.information_state(positions)
+            found.update(zip(zip(seats.tolist(), keys, strict=True), game.information_tensor(positions), strict=True))
+            return game.legal(positions)
+
+        of_function(tree, game, note)
+        grown = tree.sequence_infoset >= 0
+        self.legal[tree.sequence_infoset[grown], tree.sequence_action[grown]] = True
+        names = zip(tree.infoset_seat.tolist(), map(tree.key, range(tree.infosets)), strict=True)
+        self.known = np.stack([found[name] for name in names])
+
+    def policy(self, probability: Array) -> Array:
+        """From a row for each infoset, [I, A], to sequences [S]."""
+        return normalized(self.tree, probability[self.tree.sequence_infoset, self.tree.sequence_action])
+
+    def average(self, config: DeepCFR, network: Acting, weights: Array) -> Array:
+        """The average policy [S] in a learner's weights."""
+        tree, rows = self.tree, network.rows(weights)[self.tree.seats :]
+        if config.average == "network":
+            return self.policy(softmax(network.load(rows[0])(self.known), self.legal))
+        plan = np.zeros(tree.sequences)
+        for number, row in enumerate(rows):
+            iteration, seat = divmod(number, tree.seats)
+            own = slice(tree.sequence_start[seat], tree.sequence_start[seat + 1])
+            policy = self.policy(regret_matching(network.load(row)(self.known), self.legal))
+            plan[own] += (iteration + 1) * realization_plan(tree, policy)[own]
+        return normalized(tree, plan)
