@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from agents.api import Evaluation, Experience, Fleet, Player, State
+from agents.arena.entrants import acting
 from agents.arena.ladder import Climber, Rungs
 from agents.arena.paired import Episodic
-from agents.arena.players import Acting
 from agents.config import Control, Learning
 from agents.fleet.local import LocalFleet
 from agents.fleet.ray_fleet import RayFleet, connect, require
@@ -186,21 +186,18 @@ def evaluation(config: Learning, module: Any, seeds: Seeds) -> Evaluation:
     """What the run is measured by: episodes of its environment, matches where it learns to act in a game, or what the
     algorithm of a game brings itself."""
     if isinstance(config, Control):
-        return Episodic(config, module.policy, seeds) if config.env.game is None else matches(config, module, seeds)
+        return Episodic(config, module.policy, seeds) if config.env.game is None else matches(config, seeds)
     measured: Evaluation = module.evaluation(config, seeds)
     return measured
 
 
-def matches(config: Control, module: Any, seeds: Seeds) -> Evaluation:
+def matches(config: Control, seeds: Seeds) -> Evaluation:
     """The greedy policy against `random` and `one_ply`, `evaluation.episodes` games each, and against its past self."""
     env = make_env(config.env, 1)
     game = make_game(config.env.game or "")
-    cpu = torch.device("cpu")
 
     def climber(name: str, weights: Array) -> Player:
-        policy = module.policy(config, env.spec, cpu)
-        policy.load(weights)
-        return Acting(policy, game, name)
+        return acting(config, game, {"weights": weights}, name)
 
     rungs = Rungs(config.evaluation.episodes, ("random", "one_ply"), past=True)
     return Climber(game, env.spec, rungs, seeds, climber)

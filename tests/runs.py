@@ -89,6 +89,23 @@ RUNS: dict[str, dict[str, Any]] = {
         "random_steps": 60,
         "normalize": {"observations": True},
     },
+    "dqn_game": {
+        "algorithm": "dqn",
+        "env": {"id": "game:tic_tac_toe", "count": 4},
+        "steps": 600,
+        "rollout": {"steps": 3},
+        "network": {"hidden": [16]},
+        "learner": {"batch_size": 16, "updates_per_step": 0.3, "n_step": 2, "target_interval": 70, "discount": 1.0},
+        "memory": {"capacity": 250, "start": 50},
+    },
+    "ppo_game": {
+        "algorithm": "ppo",
+        "env": {"id": "game:tic_tac_toe", "count": 4},
+        "steps": 640,
+        "rollout": {"steps": 16},
+        "network": {"hidden": [16]},
+        "learner": {"batch_size": 32, "epochs": 2},
+    },
     "alphazero": {
         "algorithm": "alphazero",
         "game": "tic_tac_toe",

@@ -16,18 +16,21 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.arena.contenders import contender
 from agents.arena.players import Acting, Human, Minimax, OnePly, Random
+from agents.config import Control
+from agents.registry import algorithm, load_checkpoint, parse
 from envs.games.make import make_game
 from envs.turn_env import TurnEnv
 from experiment.checkpoint import CheckpointError, newest
 from experiment.config import ConfigError, read
 
 if TYPE_CHECKING:
-    from agents.api import Player
+    from agents.api import Player, State
     from envs.api import Game
 
 NAMES = ("random", "one_ply", "minimax", "mcts", "human", "openspiel", "sb3")
@@ -76,8 +79,10 @@ def game_of(name: str) -> str | None:
     """The game that a run or checkpoint directory was trained for; None if `name` is another player."""
     path = _split(name)[0]
     run = next((place for place in (path, *path.resolve().parents[:2]) if (place / "config.yaml").is_file()), None)
-    found = read(run / "config.yaml").get("game") if path.is_dir() and run is not None else None
-    return found if isinstance(found, str) else None
+    if not path.is_dir() or run is None:
+        return None
+    config = parse(read(run / "config.yaml"))
+    return config.env.game if isinstance(config, Control) else getattr(config, "game", None)
 
 
 def _checkpoint(name: str, game: Game) -> Player:
@@ -86,23 +91,30 @@ def _checkpoint(name: str, game: Game) -> Player:
         near = difflib.get_close_matches(name.partition(":")[0], NAMES, 1, 0.6)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(NAMES)} and directories of runs"
         raise ValueError(f"player {name!r}: no such player, and no such directory; {hint}")
-    from agents.registry import algorithm, load_checkpoint
-
     try:
         config, state, _ = load_checkpoint(path)
     except (CheckpointError, ConfigError) as error:
         raise ValueError(f"player {name!r}: {error}") from error
-    make = getattr(algorithm(config.algorithm).load(), "player", None)
-    trained = getattr(config, "game", None)
-    if make is None or trained is None:
+    trained = config.env.game if isinstance(config, Control) else getattr(config, "game", None)
+    if trained is None:
         raise ValueError(f"player {name!r}: {config.algorithm} was trained in an environment and plays no games")
-    if trained != game.spec.name:
+    if make_game(trained).spec.name != game.spec.name:
         raise ValueError(f"player {name!r} was trained for {trained} and can't play {game.spec.name}")
+    make: Callable[..., Player] = acting if isinstance(config, Control) else algorithm(config.algorithm).load().player
     if not at:
         return make(config, game, state, name)
     if "simulations" not in inspect.signature(make).parameters:
         raise ValueError(f"player {name!r}: {config.algorithm} plays without search, so nothing can follow the @")
     return make(config, game, state, name, simulations=_number(name, simulations, "simulations, as in RUN@200"))
+
+
+def acting(config: Control, game: Game, state: State, name: str) -> Player:
+    """The greedy policy of an algorithm for environments, trained in the TurnEnv of the game."""
+    import torch
+
+    policy = algorithm(config.algorithm).load().policy(config, TurnEnv(game, 1).spec, torch.device("cpu"))
+    policy.load(state["weights"])
+    return Acting(policy, game, name)
 
 
 def _split(name: str) -> tuple[Path, str, str]:

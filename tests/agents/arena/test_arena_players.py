@@ -13,6 +13,7 @@ from agents.arena.entrants import entrant, game_of, settled
 from agents.arena.players import Acting, Human, OnePly, Random, draw
 from envs.api import Array, Discrete, Positions
 from envs.games.make import make_game
+from tests.runs import raw, train
 
 GAME = make_game("connect_four")
 RNG = np.random.default_rng(0)
@@ -151,7 +152,8 @@ def test_openspiels_search_plays_and_depends_on_nothing_but_its_stream() -> None
 
 def run(path: Path, game: str | None) -> Path:
     path.mkdir(parents=True)
-    (path / "config.yaml").write_text("algorithm: ppo\n" + (f"game: {game}\n" if game else ""))
+    config = f"algorithm: alphazero\ngame: {game}" if game else "algorithm: ppo\nenv: {id: CartPole-v1}"
+    (path / "config.yaml").write_text(config)
     return path
 
 
@@ -177,3 +179,23 @@ def test_search_by_name(name: str) -> None:
     player = entrant(name, GAME)
     assert player.name == name
     assert choices(player, after(0, 1, 0, 1, 0, 1, copies=3)).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("name", ["dqn_game", "ppo_game", "alphazero"])
+def test_what_a_run_has_learned_plays(name: str, tmp_path: Path) -> None:
+    assert train(raw(name), tmp_path / "run") == 0
+    game = make_game("tic_tac_toe")
+    assert game_of(str(tmp_path / "run")) == "tic_tac_toe"
+    player = entrant(str(tmp_path / "run"), game)
+    positions = game.step(game.initial(3), np.array([0, 4, 8]))
+    actions = player.choose(positions, np.random.default_rng(0))
+    assert game.legal(positions)[np.arange(3), actions].all()
+    assert (actions == player.choose(positions, np.random.default_rng(1))).all(), "nothing is explored"
+    with pytest.raises(ValueError, match="was trained for tic_tac_toe"):
+        entrant(str(tmp_path / "run"), make_game("connect_four"))
+    if name == "alphazero":
+        searching = entrant(f"{tmp_path / 'run'}@8", game).choose(positions, np.random.default_rng(0))
+        assert game.legal(positions)[np.arange(3), searching].all()
+    else:
+        with pytest.raises(ValueError, match="plays without search"):
+            entrant(f"{tmp_path / 'run'}@8", game)
