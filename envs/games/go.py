@@ -215,10 +215,10 @@ def play(board: Array, position: Array, action: int) -> None:
 @rule
 def _seen(position: Array, first: int, end: int, now: Bits) -> bool:
     """Whether a board comes back. Only where the stone that made it had stood before need this be asked."""
-    seen = False
-    for word in range(first, end):
-        seen |= position[word] == now
-    return seen
+    found, boards = 0, position[first:end]
+    for index in range(len(boards)):  # to the end: that the compiler can do several at a time
+        found += boards[index] == now
+    return found > 0
 
 
 @rule
@@ -308,8 +308,8 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
 @rule
 def random_action(board: Array, position: Array, streams: Array, row: int) -> int:
     """A legal action, each as likely as the others: an empty cell or to pass, until it is a legal one."""
-    empty = 0
-    for word in range(EMPTY, CELLS):
+    empty, words = 0, EMPTY + (board[0] + 63 >> 6)
+    for word in range(EMPTY, words):
         empty += count(position[word])
     while True:
         rank, word = below(streams, row, empty + 1), EMPTY
