@@ -207,7 +207,7 @@ def test_solved_trees_equal_backward_induction_for_any_seats_and_payoffs(selecti
     even: dict[str, Any] = {"ucb_c": 100.0, "puct_init": 100.0, "value_scale": 0.0}  # or the worst would stay unproven
     options = config.Search(selection=selection, simulations=4000, proven=True, chance="enumerated", **even)
     for _ in range(12):
-        game = TreeGame(random_tree(rng, seats, 4, luck=True))
+        game: Any = TreeGame(random_tree(rng, seats, 4, luck=True))
         if game.seats[0] < 0:
             continue
         result = Search(game, options).run(game.initial(1), uniform(game), seeds(1))
@@ -276,7 +276,7 @@ def test_games_of_open_spiel_with_chance_are_played() -> None:
 def test_outcomes_are_visited_as_often_as_they_are_likely(chance: Any) -> None:
     odds = [0.5, 0.3, 0.2]
     gamble = (CHANCE, [(p, (v, -v)) for p, v in zip(odds, (1.0, -1.0, 0.5), strict=True)])
-    game = TreeGame((0, [gamble, (0.25, -0.25)]))
+    game: Any = TreeGame((0, [gamble, (0.25, -0.25)]))
     search = Search(game, config.Search(selection="puct", simulations=1000, chance=chance))
     result = search.run(game.initial(1), uniform(game), seeds(1))
     visits = [

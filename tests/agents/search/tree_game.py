@@ -28,7 +28,7 @@ class TreeGame:
 
     def _add(self, shape: Shape) -> int:
         node = len(self.seats)
-        over = not isinstance(shape[1], list)
+        over = not isinstance(shape[-1], list)
         self.seats.append(TERMINAL if over else shape[0])
         self.payoffs.append(tuple(map(float, shape)) if over else ())
         self.below.append([])
