@@ -1,7 +1,7 @@
 """Measure our speed against others', side by side: python scripts/benchmark.py SUITE [--only ROW ...] [--json FILE]
 
 Suites: learners (training, against Stable-Baselines3 and RLlib), fleet (Ray actors, start-up), gpu (updates on CUDA),
-regret (solving games, against OpenSpiel and LiteEFG), games (playing them, against OpenSpiel).
+regret (solving games, against OpenSpiel and LiteEFG), games (playing them, against OpenSpiel), arena (matches).
 Both sides do the same work in the same process, in turns. Start-up, compiling and burn-in are shown beside the rates.
 """
 
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scripts.suites.pairs import Row
 
-SUITES = ("learners", "fleet", "gpu", "regret", "games")
+SUITES = ("learners", "fleet", "gpu", "regret", "games", "arena")
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:

@@ -66,7 +66,8 @@ class Boards:
         return self.games[0].returns(self.positions[0])
 
     def rows(self, index: Array) -> Boards:
-        return Boards(self.games, [positions[index] for positions in self.positions])
+        """index: integers."""
+        return Boards(self.games, [positions.take(index, 0) for positions in self.positions])
 
     def step(self, actions: Array) -> Boards:
         """Raises IllegalAction."""
@@ -139,10 +140,10 @@ def openings(games: Sequence[Game], groups: int, plies: int, rng: np.random.Gene
     found, actions, missing = [], [], groups
     for _ in range(ATTEMPTS):
         tried, led = _walk(Boards(games, [game.initial(missing) for game in games]), plies, rng)
-        good = tried.seat() != TERMINAL
+        good = np.flatnonzero(tried.seat() != TERMINAL)
         found.append(tried.rows(good))
         actions.append(led[good])
-        missing -= int(good.sum())
+        missing -= len(good)
         if not missing:
             break
     else:
@@ -176,33 +177,34 @@ class _Match:
         seat = self._settle()
         over = seat == TERMINAL
         if over.any():
-            self.returns[self.live[over]] = self.boards.rows(over).returns()
-            self.moves[self.live[over]] = self.plies
-            going = np.flatnonzero(~over)
-            self.live, self.boards, seat = self.live[going], self.boards.rows(going), seat[going]
+            ended = np.flatnonzero(over)
+            self.returns[self.live[ended]] = self.boards.rows(ended).returns()
+            self.moves[self.live[ended]] = self.plies
+            seat = self._leave(ended, seat)
         if not len(self.live):
             return
-        mover = self.seating[self.live, seat]
-        actions, going = np.zeros(len(seat), np.int64), np.ones(len(seat), bool)
+        mover = self.seating.ravel().take(self.live * self.seating.shape[1] + seat)
+        actions, lost = np.zeros(len(seat), np.int64), list[int]()
         for index, (referee, place) in enumerate(zip(self.referees, self.board, strict=True)):
             rows = np.flatnonzero(mover == index)
             if len(rows):
-                positions = self.boards.positions[place][rows]
+                positions = self.boards.positions[place].take(rows, 0)
                 actions[rows], faults = referee.ask(positions, self.streams.players[index])
                 for row, reason in faults.items():
-                    self._lose(int(rows[row]), seat, reason)
-                    going[rows[row]] = False
+                    lost.append(self._lose(int(rows[row]), seat, reason))
+        actions = self._leave(lost, actions)
         try:
-            following = self.boards.rows(going).step(actions[going]) if self.reasons else self.boards.step(actions)
+            following = self.boards.step(actions)
         except IllegalAction:
-            legal = self.boards.legal()
-            for row in np.flatnonzero(going & ~_allowed(legal, actions)).tolist():
+            legal, seat = self.boards.legal(), self.boards.seat()
+            lost = np.flatnonzero(~_allowed(legal, actions)).tolist()
+            for row in lost:
                 possible = np.flatnonzero(legal[row]).tolist()
                 self._lose(row, seat, f"illegal action {actions[row]}, legal were {possible}")
-                going[row] = False
-            following = self.boards.rows(going).step(actions[going])
+            actions = self._leave(lost, actions)
+            following = self.boards.step(actions)
         self.plies += 1
-        self.live, self.boards = self.live[going], following
+        self.boards = following
 
     def _settle(self) -> Array:
         """Let chance move until a seat is to move or a game is over; games of a group share their luck."""
@@ -215,9 +217,19 @@ class _Match:
             self._lucky[rows] += 1
         return seat
 
-    def _lose(self, row: int, seat: Array, reason: str) -> None:
+    def _leave(self, rows: Sequence[int] | Array, beside: Array) -> Array:
+        """These games are over. Returns what else there is by row, for those that go on."""
+        if not len(rows):
+            return beside
+        going = np.delete(np.arange(len(self.live)), rows)
+        self.live, self.boards = self.live[going], self.boards.rows(going)
+        return beside[going]
+
+    def _lose(self, row: int, seat: Array, reason: str) -> int:
+        """Enter a forfeit, and return its row."""
         game = int(self.live[row])
         self.forfeit[game], self.reasons[game], self.moves[game] = seat[row], reason, self.plies
+        return row
 
 
 def _boards(game: Game, players: Sequence[Player]) -> tuple[list[Game], list[int]]:
