@@ -1,7 +1,7 @@
 """Games and search on one processor: native rules and our search against OpenSpiel.
 
-random-*    uniformly random games, plies/s: ours compiled, one call for many games; OpenSpiel's states one by one,
-            driven from Python.
+random-*    uniformly random games, plies/s, of all native games, in `scripts/suites/random_play.py`: ours compiled,
+            OpenSpiel driven from Python.
 lockstep-*  the same, but ours driven from Python too: 1024 games at once through the `Game` interface, ply by ply.
 mcts-*      MCTS with random rollouts, simulations/s, at so many simulations for each move: ours for 32 positions in one
             call, OpenSpiel's C++ MCTSBot for one. The same UCB constant, one rollout for each leaf, nothing solved.
@@ -28,6 +28,7 @@ from agents.search.search import Search
 from envs.api import TERMINAL, Array, Game
 from envs.games.make import make_game
 from envs.games.native import NativeGame
+from scripts.suites import random_play
 from scripts.suites.learners import peer
 from scripts.suites.pairs import Absent, Row, Side, Trial, compare, rate
 from supervised.networks.resnet import initialize, tower
@@ -40,7 +41,7 @@ MCTS = {  # the game's name, simulations for each move, and the ratio that is as
     "hex": ("hex(board_size=7)", 1000, 1.0),
     "go": ("go(board_size=9)", 200, 1.0),
 }
-RANDOM = ("connect_four", "othello")
+LOCKSTEP = ("connect_four", "othello")
 
 
 def native(name: str) -> NativeGame:
@@ -89,29 +90,13 @@ def plies(play: Callable[[int, np.random.Generator], int], games: int) -> Iterat
     yield trial
 
 
-@contextmanager
-def rollouts(game: NativeGame, games: int) -> Iterator[Trial]:
-    length = lockstep(game, 1024, np.random.default_rng(1)) / 1024  # the mean; random games of one game differ little
-    evaluator, rng = Rollouts(game, games), np.random.default_rng(0)
-
-    def run() -> None:
-        evaluator(game.initial(1), rng.integers(0, 2**64, 1, np.uint64))
-
-    run()
-    yield lambda: rate(games * length, run)
-
-
-def random_play(name: str, compiled: bool, pairs: int, threads: int) -> Row:
+def in_lockstep(name: str, pairs: int, threads: int) -> Row:
     label = peer("open_spiel", "pyspiel")
     import pyspiel
 
     game, theirs = native(name), pyspiel.load_game(name)
-    other = Side(f"{label}, driven from Python", lambda: plies(lambda n, rng: one_by_one(theirs, n, rng), 1000))
-    if compiled:
-        ours = Side("ours, compiled", lambda: rollouts(game, 20_000))
-        row = compare(f"random-{name}", "plies/s", ours, other, pairs)
-        return row.expect("a ratio of at least 20", row.ratio >= 20)
     ours = Side("ours, 1024 games in lockstep", lambda: plies(lambda n, rng: lockstep(game, n, rng), 1024))
+    other = Side(f"{label}, driven from Python", lambda: plies(lambda n, rng: one_by_one(theirs, n, rng), 1000))
     return compare(f"lockstep-{name}", "plies/s", ours, other, pairs)
 
 
@@ -223,8 +208,8 @@ def gumbel(pairs: int, threads: int) -> Row:
 
 
 ROWS: dict[str, Callable[[int, int], Row]] = {
-    **{f"random-{name}": partial(random_play, name, True) for name in RANDOM},
-    **{f"lockstep-{name}": partial(random_play, name, False) for name in RANDOM},
+    **random_play.ROWS,
+    **{f"lockstep-{name}": partial(in_lockstep, name) for name in LOCKSTEP},
     **{f"mcts-{key}": partial(mcts, key) for key in MCTS},
     "gumbel": gumbel,
 }

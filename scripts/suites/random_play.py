@@ -20,17 +20,17 @@ from scripts.suites.learners import peer
 from scripts.suites.pairs import Row, Side, Trial, compare, rate
 
 GAMES = {
-    "tic-tac-toe": "tic_tac_toe",
-    "connect-four": "connect_four",
+    "tic_tac_toe": "tic_tac_toe",
+    "connect_four": "connect_four",
     "othello": "othello",
-    "hex-7x7": "hex(board_size=7)",
-    "hex-11x11": "hex",
+    "hex_7x7": "hex(board_size=7)",
+    "hex_11x11": "hex",
     "breakthrough": "breakthrough",
-    "go-5x5": "go(board_size=5)",
-    "go-9x9": "go(board_size=9)",
-    "go-19x19": "go",
-    "kuhn-poker": "kuhn_poker",
-    "leduc-poker": "leduc_poker",
+    "go_5x5": "go(board_size=5)",
+    "go_9x9": "go(board_size=9)",
+    "go_19x19": "go",
+    "kuhn_poker": "kuhn_poker",
+    "leduc_poker": "leduc_poker",
 }
 ASKED = 20  # ratio of compiled random play
 PLIES, BY_HAND = 2_000_000, 100_000  # at least so many in a trial of compiled code, and in one of Python

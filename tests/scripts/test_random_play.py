@@ -23,6 +23,6 @@ def test_both_sides_play(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pyspiel")
     monkeypatch.setattr(random_play, "PLIES", 10_000)
     monkeypatch.setattr(random_play, "BY_HAND", 100)
-    row = random_play.ROWS["random-kuhn-poker"](1, 1)
+    row = random_play.ROWS["random-kuhn_poker"](1, 1)
     assert row.unit == "plies/s" and row.asked == ">= 20x"
     assert min(row.rates) > 1_000
