@@ -149,7 +149,7 @@ def test_batches_of_walks_are_unbiased(exploration: float | None) -> None:
     number = {tuple(row): infoset for infoset, row in enumerate(known.tolist())}
     regret, average = exact(tree, matched(tree, start), 1)
     rng = np.random.default_rng(0)
-    samples = np.zeros((2, 300, tree.sequences))
+    samples = np.zeros((2, 150, tree.sequences))
     for sample in samples.swapaxes(0, 1):
         levels = growing.traverse(game, table, 1, count, exploration, rng)
         for level, gain in zip(levels, growing.gains(levels), strict=True):
