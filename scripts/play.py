@@ -2,7 +2,7 @@
 
     python scripts/play.py --game connect_four --opponent mcts:200
     python scripts/play.py --opponent runs/connect_four@200
-    python scripts/play.py --game hex(board_size=5) --opponent mcts:500 --against one_ply
+    python scripts/play.py --game 'hex(board_size=5)' --opponent mcts:500 --against one_ply
 
 AGENT is a run or checkpoint directory, DIRECTORY@SIMULATIONS, random, one_ply, minimax[:DEPTH], mcts:SIMULATIONS,
 openspiel:mcts:SIMULATIONS, openspiel:uci:PROGRAM or sb3:FILE.zip. The page is served to this machine only.

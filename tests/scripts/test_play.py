@@ -213,7 +213,8 @@ def test_there_is_nothing_else_to_get(client: TestClient, path: str) -> None:
 
 
 def test_the_page_comes_in_five_parts(client: TestClient) -> None:
-    for path, kind in (("/", "html"), ("/style.css", "css"), ("/page.js", "javascript"), ("/board.js", "javascript")):
+    scripts = [(f"/{name}.js", "javascript") for name in ("page", "board", "panel")]
+    for path, kind in [("/", "html"), ("/style.css", "css"), *scripts]:
         answer = client.get(path)
         assert answer.status_code == 200
         assert kind in answer.headers["content-type"]
