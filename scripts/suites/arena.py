@@ -54,9 +54,8 @@ def one_by_one(kind: str) -> Iterator[Trial]:
         from open_spiel.python.algorithms.evaluate_bots import evaluate_bots
         from open_spiel.python.bots.uniform_random import UniformRandomBot
 
-        legacy = np.random.RandomState(0)  # what its bots and its loop are made for
-        bots = [UniformRandomBot(seat, legacy) for seat in (0, 1)]
-        evaluate, seeds = evaluate_bots, [legacy] * THEIRS
+        bots = [UniformRandomBot(seat, rng) for seat in (0, 1)]
+        evaluate, seeds = evaluate_bots, [rng] * THEIRS
     yield lambda: rate(THEIRS, lambda: [evaluate(game.new_initial_state(), bots, seed) for seed in seeds])
 
 
