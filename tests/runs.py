@@ -118,7 +118,9 @@ RUNS: dict[str, dict[str, Any]] = {
         },
         "learner": {"batch_size": 8, "learning_rate": {"kind": "linear", "start": 1e-2, "end": 0.0}, "root_value": 0.2},
         "memory": {"capacity": 200, "start": 20},
-        "evaluation": {"every": 250, "games": 4, "simulations": 3, "opponents": ["random", "one_ply"]},
+        "evaluation": {
+            "every": 250, "games": 4, "simulations": 3, "opponents": ["random", "one_ply"], "every_line": True,
+        },
     },
     "atari": {
         "algorithm": "dqn",

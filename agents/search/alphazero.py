@@ -11,7 +11,8 @@ weights that is always the newest, as in the paper, but games may span several v
 Logs, as means over updates: train/loss, train/policy_loss (cross-entropy to the search's policy), train/policy_kl (the
 same less the entropy of that policy: 0 would be perfect), train/value_loss (squared error of fractions of the largest
 return), train/value_accuracy (how often the sign is right where a game was decided), train/gradient_norm; and
-train/learning_rate, train/n_updates. `selfplay/*`, `search/*` come from the actors, `arena/*` from the ladder.
+train/learning_rate, train/n_updates. `selfplay/*`, `search/*` come from the actors, `arena/*` and
+`solver/*` from the examination.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ import torch
 from torch import Tensor
 
 from agents.api import Actor, Evaluation, Parts, Player, Sample, State
-from agents.arena.ladder import Climber, Rungs
 from agents.means import Means
 from agents.memory.ratio import PerInsert
 from agents.memory.replay import Replay
@@ -32,6 +32,8 @@ from agents.memory.table import Table
 from agents.memory.uniform import Uniform
 from agents.schedules import value as scheduled
 from agents.search.config import AlphaZero
+from agents.search.evaluators import Network
+from agents.search.examination import Examination
 from agents.search.players import SearchPlayer
 from agents.search.policy_value import PolicyValue, Replica
 from agents.search.selfplay import Moves, SelfPlay
@@ -165,15 +167,16 @@ def actor(config: AlphaZero, index: int, incarnation: int) -> Actor:
 def evaluation(config: AlphaZero, seeds: Seeds) -> Evaluation:
     game, options = make_game(config.game), config.evaluation
 
-    def climber(name: str, weights: Array) -> Player:
+    def examined(name: str, weights: Array) -> Player:
         return player(config, game, {"weights": weights}, name, options.simulations)
 
-    rungs = Rungs(options.games, options.opponents, options.past)
-    return Climber(game, game.spec, rungs, seeds, climber)
+    return Examination(game, options, seeds, examined)
 
 
 def player(config: AlphaZero, game: Game, state: State, name: str, simulations: int = 0) -> Player:
     """What was learned, by its policy alone or with so many simulations of the search that trained it."""
-    replica = Replica(config.network, game, torch.device("cpu"))
+    replica = Replica(config.network, game.spec, torch.device("cpu"))
     replica.load(state["weights"])
-    return SearchPlayer(name, game, replica, config.search.model_copy(update={"simulations": simulations}))
+    return SearchPlayer(
+        name, game, Network(game, replica), config.search.model_copy(update={"simulations": simulations})
+    )

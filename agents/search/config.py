@@ -136,8 +136,12 @@ class Ladder(Evaluation):
     """who stands on the ladder, by the names of the arena"""
     past: bool = True
     """meet the player of the last evaluation as well"""
+    graded: tuple[str, ...] = ()
+    """sets of positions with known values that come with the package, such as connect_four_middle: how often it errs"""
+    every_line: bool = False
+    """play both seats against every move of the other: for games as small as tic-tac-toe"""
 
-    @field_validator("opponents", mode="before")
+    @field_validator("opponents", "graded", mode="before")
     @classmethod
     def _list_is_tuple(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value

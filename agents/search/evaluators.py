@@ -1,6 +1,6 @@
 """Evaluators of leaves: a network's forward pass, and a cache in front of any evaluator.
 
-    network = Network(game, forward)                  # forward: observations [n, *obs] -> logits [n, A], values
+    network = Network(game, forward)                  # forward(observations [n, *obs], seats [n]) -> logits, values
     cached = Cache(game, network, capacity=1 << 18)
     result = search.run(positions, cached, seeds)
     cached.clear()                                    # the network has learned: what it said is void
@@ -18,11 +18,11 @@ import numpy as np
 from agents.search.api import Estimate, Evaluator
 from agents.search.kernels import kernel
 from agents.search.streams import mix
-from envs.api import Array, Game, Positions
+from envs.api import Array, Game, GameSpec, Positions
 from envs.games.native import NativeGame, observe_into
 from envs.games.rules import to_move
 
-Forward = Callable[[Array], tuple[Array, Array]]
+Forward = Callable[[Array, Array], tuple[Array, Array]]
 WAYS = 4  # places in which a position may stand in the cache
 
 
@@ -46,31 +46,50 @@ def _observe(kind: int, board: Array, positions: Array, planes: Array) -> None:
         observe_into(kind, board, positions[row], to_move(positions[row]), planes[row])
 
 
+def outputs(spec: GameSpec) -> int:
+    """V, the values that a position needs: 1 where two seats play for opposite returns, else one for each seat."""
+    return 1 if spec.seats == 2 and spec.zero_sum else spec.seats
+
+
+def by_seat(values: Array, seat: Array, spec: GameSpec) -> Array:
+    """Values from the side of `seat` [n], its own first [n, V] -> the value of each seat [n, P]."""
+    if values.shape != (len(seat), outputs(spec)):
+        wanted = f"{outputs(spec)} values for each of {len(seat)} positions"
+        raise ValueError(f"{spec.name}: expected {wanted}, found an array {list(values.shape)}")
+    if values.shape[1] != spec.seats:
+        values = np.concatenate([values, -values], 1)
+    return np.take_along_axis(values, (np.arange(spec.seats) - seat[:, None]) % spec.seats, 1)
+
+
+def from_side(values: Array, seat: Array, spec: GameSpec) -> Array:
+    """The inverse of `by_seat`: the value of each seat [n, P] -> from the side of `seat` [n, V]."""
+    order = (np.arange(outputs(spec)) + seat[:, None]) % spec.seats
+    return np.take_along_axis(values, order, 1)
+
+
 class Network:
     """A network's word on leaves. `forward` is a closed function of numpy arrays, however it computes.
 
-    It is given observations float32 [n, *obs] of the seat to move, in a buffer that is overwritten by the next call,
-    and returns logits [n, A] and values: [n, P] by seat, or, in games of two that sum to zero, [n] of the seat to move.
+    It is given observations float32 [n, *obs] of the seat to move, in a buffer that is overwritten by the next call, and
+    who moves, int64 [n]. It returns logits [n, A] and the returns to expect [n, V], the mover's first and so on in turn;
+    in games of two that sum to zero the mover's alone will do. `evaluated` counts positions.
     """
 
     def __init__(self, game: Game, forward: Forward) -> None:
         self.game, self.forward = game, forward
-        self.opposed = game.spec.seats == 2 and game.spec.zero_sum
         self.buffer = np.zeros((0, *game.spec.obs_shape), np.float32)
+        self.evaluated = 0
 
     def __call__(self, positions: Positions, seeds: Array) -> Estimate:
-        logits, values = self.forward(self.observe(positions))
-        if np.ndim(values) == 1:
-            if not self.opposed:
-                raise ValueError(f"{self.game.spec.name}: one value for each position is not enough for all its seats")
-            first = np.where(self.game.seat(positions) == 0, values, -values)
-            values = np.stack([first, -first], 1)
-        return Estimate(logits, values)
+        seat = self.game.seat(positions)
+        logits, values = self.forward(self.observe(positions, seat), seat)
+        self.evaluated += len(positions)
+        return Estimate(logits, by_seat(values, seat, self.game.spec))
 
-    def observe(self, positions: Positions) -> Array:
+    def observe(self, positions: Positions, seat: Array) -> Array:
         """[n, *obs] float32; native games write them into the buffer."""
         if not isinstance(self.game, NativeGame):
-            return self.game.observe(positions)
+            return self.game.observe(positions, seat)
         n, rules = len(positions), self.game.rules
         if n > len(self.buffer):
             self.buffer = np.zeros((n, *self.game.spec.obs_shape), np.float32)

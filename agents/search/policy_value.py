@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.search.api import Estimate
 from agents.search.config import BoardNetwork
-from envs.api import Array, Game, GameSpec, Positions
+from agents.search.evaluators import outputs
+from envs.api import Array, GameSpec
 from supervised.flat import Flat
 from supervised.networks.resnet import BoardHead, initialize, tower
 from supervised.networks.torso import mlp
@@ -30,18 +30,19 @@ class PolicyValue(nn.Module):
     def __init__(self, options: BoardNetwork, spec: GameSpec, generator: torch.Generator) -> None:
         super().__init__()
         self.seats, self.board = spec.seats, len(spec.obs_shape) == 3
-        outputs = 1 if spec.seats == 2 and spec.zero_sum else spec.seats
         if self.board:
             planes, height, width = spec.obs_shape
             cells = height * width
             self.body = tower(planes + spec.seats - 1, options.filters, options.blocks, options.pooled_every)
             self.policy: nn.Module = BoardHead(options.filters, options.head_planes, cells, 0, spec.actions)
-            self.value: nn.Module = BoardHead(options.filters, options.head_planes, cells, options.hidden, outputs)
+            self.value: nn.Module = BoardHead(
+                options.filters, options.head_planes, cells, options.hidden, outputs(spec)
+            )
         else:
             inputs = int(np.prod(spec.obs_shape)) + spec.seats - 1
             self.body = mlp(inputs, [options.hidden] * options.blocks, "relu")
             self.policy = nn.Linear(options.hidden, spec.actions)
-            self.value = nn.Linear(options.hidden, outputs)
+            self.value = nn.Linear(options.hidden, outputs(spec))
         initialize(self, generator)
 
     def forward(self, obs: Tensor, seat: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,29 +63,13 @@ def scale_of(spec: GameSpec) -> float:
     return scale
 
 
-def absolute(values: Array, seat: Array, spec: GameSpec) -> Array:
-    """Values from the mover's side [n, V] -> the return that each seat can expect [n, P]."""
-    values = values * scale_of(spec)
-    if values.shape[1] != spec.seats:
-        values = np.concatenate([values, -values], 1)
-    order = (np.arange(spec.seats) - seat[:, None]) % spec.seats
-    return np.take_along_axis(values, order, 1)
-
-
-def relative(returns: Array, seat: Array, spec: GameSpec) -> Array:
-    """The inverse of `absolute`, float32: returns [n, P] -> [n, V]."""
-    outputs = 1 if spec.seats == 2 and spec.zero_sum else spec.seats
-    order = (np.arange(outputs) + seat[:, None]) % spec.seats
-    return (np.take_along_axis(returns, order, 1) / scale_of(spec)).astype(np.float32)
-
-
 class Replica:
-    """A network that plays (`agents.search.api.Evaluator`), in float32, or in bfloat16, which is up to three times as
-    fast where the processor knows it. `evaluated` counts positions."""
+    """A network that plays, as `agents.search.evaluators.Network` wants it: in float32, or in bfloat16, which is up to three
+    times as fast where the processor knows it."""
 
-    def __init__(self, options: BoardNetwork, game: Game, device: torch.device) -> None:
-        self.game, self.device = game, device
-        module = PolicyValue(options, game.spec, torch.Generator()).to(device)
+    def __init__(self, options: BoardNetwork, spec: GameSpec, device: torch.device) -> None:
+        self.device, self.scale = device, scale_of(spec)
+        module = PolicyValue(options, spec, torch.Generator()).to(device)
         self.flat = Flat(module)
         self.dtype = getattr(torch, options.inference_dtype)
         self.network = copy.deepcopy(module).to(dtype=self.dtype)
@@ -92,7 +77,6 @@ class Replica:
             for parameter in self.network.parameters():
                 if parameter.ndim == 4:
                     parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        self.evaluated = 0
 
     def load(self, weights: Array) -> None:
         """Take over a learner's weights."""
@@ -102,11 +86,10 @@ class Replica:
                 mine.copy_(learned)
 
     @torch.inference_mode()
-    def __call__(self, positions: Positions, seeds: Array) -> Estimate:
-        seat = self.game.seat(positions)
-        obs = torch.from_numpy(self.game.observe(positions, seat)).to(self.device, self.dtype)
+    def __call__(self, obs: Array, seat: Array) -> tuple[Array, Array]:
+        """Logits [n, A] and returns to expect [n, V], the mover's first."""
+        seen = torch.from_numpy(obs).to(self.device, self.dtype)
         if self.network.board:
-            obs = obs.to(memory_format=torch.channels_last)
-        logits, values = self.network(obs, torch.from_numpy(seat).to(self.device))
-        self.evaluated += len(positions)
-        return Estimate(logits.float().cpu().numpy(), absolute(values.float().cpu().numpy(), seat, self.game.spec))
+            seen = seen.to(memory_format=torch.channels_last)
+        logits, values = self.network(seen, torch.from_numpy(seat).to(self.device))
+        return logits.float().cpu().numpy(), self.scale * values.float().cpu().numpy()

@@ -7,15 +7,15 @@ games are only delivered whole, so that no position gets a made-up value.
 from __future__ import annotations
 
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from agents.api import Episodes, Experience, State
 from agents.search.config import AlphaZero
-from agents.search.evaluators import Cache
-from agents.search.policy_value import Replica, relative, scale_of
+from agents.search.evaluators import Cache, Network, from_side
+from agents.search.policy_value import Replica, scale_of
 from agents.search.search import Search
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions
 from envs.games.make import make_game
@@ -51,7 +51,7 @@ def moves(game: Game, positions: Positions, policy: Array, returns: Array) -> Mo
         seat=seat.astype(np.int8),
         legal=game.legal(positions),
         policy=policy.astype(np.float32),
-        value=relative(returns, seat, game.spec),
+        value=(from_side(returns, seat, game.spec) / scale_of(game.spec)).astype(np.float32),
     )
 
 
@@ -78,10 +78,9 @@ class SelfPlay:
         self.config, self.options, self.index = config, config.selfplay, index
         self.game = make_game(config.game)
         self.count = config.selfplay.games // config.runtime.actors
-        self.replica = Replica(config.network, self.game, torch.device("cpu"))
-        self.evaluator: Any = self.replica
-        if self.options.cache:
-            self.evaluator = Cache(self.game, self.replica, self.options.cache)
+        self.replica = Replica(config.network, self.game.spec, torch.device("cpu"))
+        self.network = Network(self.game, self.replica)
+        self.cache = Cache(self.game, self.network, self.options.cache) if self.options.cache else None
         self.search = Search(self.game, config.search)
         self.rng = Seeds(config.seed).generator("actor", index, incarnation)
         self.version = 0
@@ -91,14 +90,14 @@ class SelfPlay:
     def load(self, weights: Array, version: int) -> None:
         self.replica.load(weights)
         self.version = version
-        if self.options.cache:
-            self.evaluator.clear()
+        if self.cache is not None:
+            self.cache.clear()
 
     def collect(self) -> Experience:
         """`plies` moves in every game; the games that ended, whole."""
         self.ended: list[tuple[Ongoing, Array]] = []
         self.entropies: list[float] = []
-        began, evaluated = time.perf_counter(), self.replica.evaluated
+        began, evaluated = time.perf_counter(), self.network.evaluated
         for _ in range(self.options.plies):
             self._ply()
         seconds = time.perf_counter() - began
@@ -110,7 +109,7 @@ class SelfPlay:
             ),
             version=self.version,
             actor=self.index,
-            measures=self._measures(seconds, self.replica.evaluated - evaluated),
+            measures=self._measures(seconds, self.network.evaluated - evaluated),
         )
 
     def _ply(self) -> None:
@@ -123,7 +122,7 @@ class SelfPlay:
         budget = self.config.search.simulations if full else options.fast_simulations
         result = self.search.run(
             self.positions,
-            self.evaluator,
+            self.cache or self.network,
             self.rng.integers(0, 2**64, self.count, np.uint64),
             explore=full,
             budgets=np.full(self.count, budget),
@@ -202,8 +201,8 @@ class SelfPlay:
         }
         if self.entropies:
             measures["selfplay/policy_entropy"] = float(np.mean(self.entropies))
-        if self.options.cache:
-            measures |= self.evaluator.metrics()
+        if self.cache is not None:
+            measures |= self.cache.metrics()
         given_up = [(seat, returns) for game, returns in self.ended for seat in game.given_up[:1]]
         if given_up:
             measures["selfplay/resigned_wrongly"] = float(np.mean([returns[seat] >= 0 for seat, returns in given_up]))

@@ -21,17 +21,19 @@ from typing import Any
 import numpy as np
 import torch
 
+from agents.search.config import BoardNetwork
 from agents.search.config import Search as Options
 from agents.search.evaluators import Forward, Network
+from agents.search.policy_value import PolicyValue, Replica
 from agents.search.rollouts import Rollouts
 from agents.search.search import Search
-from envs.api import TERMINAL, Array, Game
+from envs.api import TERMINAL, Game
 from envs.games.make import make_game
 from envs.games.native import NativeGame
 from scripts.suites import random_play
 from scripts.suites.learners import peer
 from scripts.suites.pairs import Absent, Row, Side, Trial, compare, rate
-from supervised.networks.resnet import initialize, tower
+from supervised.flat import Flat
 
 UCB_C = 2.0
 MCTS = {  # the game's name, simulations for each move, and the ratio that is asked
@@ -143,40 +145,23 @@ def mcts(key: str, pairs: int, threads: int) -> Row:
 # Search with a network -----------------------------------------------------------------------------------------------
 
 
-def residual(game: Game) -> Forward:
-    """A forward pass of a residual network with random weights, as `agents.search.evaluators.Network` wants it."""
-    generator = torch.Generator().manual_seed(0)
-    body = tower(game.spec.obs_shape[0], 64, 4, 0)
-    initialize(body, generator)
-    body.to(torch.bfloat16).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    head = torch.randn(64, game.spec.actions + 1, generator=generator) / 8
-
-    @torch.inference_mode()
-    def forward(obs: Array) -> tuple[Array, Array]:
-        seen = torch.from_numpy(obs).to(torch.bfloat16, memory_format=torch.channels_last)
-        found = body(seen).float().mean((2, 3)) @ head
-        return found[:, :-1].numpy(), torch.tanh(found[:, -1]).numpy()
-
-    return forward
+def residual(game: Game) -> Replica:
+    """The network of AlphaZero, 4 blocks of 64 planes, with random weights."""
+    options = BoardNetwork(blocks=4, filters=64, pooled_every=0)
+    replica = Replica(options, game.spec, torch.device("cpu"))
+    replica.load(Flat(PolicyValue(options, game.spec, torch.Generator().manual_seed(0))).weights())
+    return replica
 
 
 @contextmanager
 def planned(game: Game, forward: Forward) -> Iterator[Trial]:
-    evaluated = 0
-
-    def counted(obs: Array) -> tuple[Array, Array]:
-        nonlocal evaluated
-        evaluated += len(obs)
-        return forward(obs)
-
     search = Search(game, Options(selection="gumbel", simulations=32))
-    network, rng, positions = Network(game, counted), np.random.default_rng(0), game.initial(256)
+    network, rng, positions = Network(game, forward), np.random.default_rng(0), game.initial(256)
 
     def trial() -> float:
-        nonlocal evaluated
-        evaluated, begin = 0, time.perf_counter()
+        before, begin = network.evaluated, time.perf_counter()
         search.run(positions, network, rng.integers(0, 2**64, 256, np.uint64), explore=True)
-        return evaluated / (time.perf_counter() - begin)
+        return (network.evaluated - before) / (time.perf_counter() - begin)
 
     trial()
     yield trial
@@ -184,9 +169,10 @@ def planned(game: Game, forward: Forward) -> Iterator[Trial]:
 
 @contextmanager
 def alone(game: Game, forward: Forward) -> Iterator[Trial]:
-    obs = game.observe(game.initial(256))
-    forward(obs)
-    yield lambda: rate(33 * 256, lambda: [forward(obs) for _ in range(33)])
+    positions = game.initial(256)
+    obs, seat = game.observe(positions), game.seat(positions)
+    forward(obs, seat)
+    yield lambda: rate(33 * 256, lambda: [forward(obs, seat) for _ in range(33)])
 
 
 def gumbel(pairs: int, threads: int) -> Row:

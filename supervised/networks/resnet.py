@@ -24,17 +24,17 @@ class Block(nn.Module):
         self.whole = nn.Linear(2 * filters, filters) if pooled else None
 
     def forward(self, x: Tensor) -> Tensor:  # [B, F, H, W]
-        inner = torch.relu(self.first(x))
+        inner = self.first(x).relu_()  # in place, as all here: memory traffic is what small convolutions wait for
         outer = self.second(inner)
         if self.whole is not None:
             board = torch.cat([inner.mean((2, 3)), inner.amax((2, 3))], 1)  # [B, 2 F]
-            outer = outer + self.whole(board)[:, :, None, None]
-        return torch.relu(x + outer)
+            outer.add_(self.whole(board)[:, :, None, None])
+        return outer.add_(x).relu_()
 
 
 def tower(planes: int, filters: int, blocks: int, pooled_every: int) -> nn.Sequential:
     """A convolution and `blocks` blocks; every `pooled_every`-th of them pools over the board (0: none does)."""
-    layers: list[nn.Module] = [nn.Conv2d(planes, filters, 3, padding=1), nn.ReLU()]
+    layers: list[nn.Module] = [nn.Conv2d(planes, filters, 3, padding=1), nn.ReLU(inplace=True)]
     layers += [Block(filters, bool(pooled_every) and (n + 1) % pooled_every == 0) for n in range(blocks)]
     return nn.Sequential(*layers)
 
@@ -49,7 +49,7 @@ class BoardHead(nn.Module):
         self.output = nn.Linear(hidden or planes * cells, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = torch.relu(self.planes(x)).flatten(1)
+        x = self.planes(x).relu_().flatten(1)
         if self.hidden is not None:
             x = torch.relu(self.hidden(x))
         return self.output(x)

@@ -8,7 +8,8 @@ import torch
 
 from agents.registry import parse
 from agents.search.alphazero import Learner, turned
-from agents.search.policy_value import PolicyValue, Replica, absolute, relative
+from agents.search.evaluators import Network, by_seat, from_side
+from agents.search.policy_value import PolicyValue, Replica
 from agents.search.selfplay import SelfPlay, draw, moves
 from envs.api import GameSpec
 from envs.games.make import make_game
@@ -38,16 +39,16 @@ def actor(weights: int = 0, **changes: Any) -> SelfPlay:
 def test_values_turn_with_the_seats() -> None:
     returns = np.array([[1.0, -2.0, 4.0]]).repeat(3, 0)
     seat = np.array([0, 1, 2])
-    mine = relative(returns, seat, THREE)
-    np.testing.assert_allclose(mine * 4, [[1, -2, 4], [-2, 4, 1], [4, 1, -2]])  # the mover's first, as fractions of 4
-    np.testing.assert_allclose(absolute(mine, seat, THREE), returns)
+    mine = from_side(returns, seat, THREE)
+    np.testing.assert_array_equal(mine, [[1, -2, 4], [-2, 4, 1], [4, 1, -2]])  # the mover's first
+    np.testing.assert_array_equal(by_seat(mine, seat, THREE), returns)
 
 
 def test_one_value_is_enough_for_two_who_play_against_each_other() -> None:
     spec = make_game("tic_tac_toe").spec
     seat = np.array([0, 1])
-    np.testing.assert_array_equal(relative(np.array([[1.0, -1.0], [1.0, -1.0]]), seat, spec), [[1.0], [-1.0]])
-    np.testing.assert_array_equal(absolute(np.array([[0.5], [0.5]]), seat, spec), [[0.5, -0.5], [-0.5, 0.5]])
+    np.testing.assert_array_equal(from_side(np.array([[1.0, -1.0], [1.0, -1.0]]), seat, spec), [[1.0], [-1.0]])
+    np.testing.assert_array_equal(by_seat(np.array([[0.5], [0.5]]), seat, spec), [[0.5, -0.5], [-0.5, 0.5]])
 
 
 def test_the_network_is_told_who_moves() -> None:
@@ -62,17 +63,18 @@ def test_a_replica_says_what_the_learner_would(dtype: str) -> None:
     options = config(network={"inference_dtype": dtype, "filters": 16}).network
     game = make_game("connect_four")
     network = PolicyValue(options, game.spec, torch.Generator().manual_seed(1))
-    replica = Replica(options, game, CPU)
+    replica = Replica(options, game.spec, CPU)
+    speaking = Network(game, replica)
     replica.load(flat(network))
     positions = game.step(game.initial(7), np.arange(7))
     with torch.inference_mode():
         logits, values = network(torch.from_numpy(game.observe(positions)), torch.ones(7, dtype=torch.int64))
-    found = replica(positions, np.zeros(7, np.uint64))
+    found = speaking(positions, np.zeros(7, np.uint64))
     tolerance = 1e-5 if dtype == "float32" else 2e-2
     np.testing.assert_allclose(found.logits, logits, atol=tolerance)
     np.testing.assert_allclose(found.values[:, 1], values[:, 0], atol=tolerance)  # seat 1 is to move
     np.testing.assert_array_equal(found.values[:, 0], -found.values[:, 1])
-    assert replica.evaluated == 7
+    assert speaking.evaluated == 7
 
 
 def test_draws_follow_the_policy_and_its_temperature() -> None:

@@ -28,12 +28,12 @@ def seeds(n: int, first: int = 0) -> Array:
 def opinion(game: Game) -> Evaluator:
     """Logits and values that depend on the position alone, and on nothing that makes sense."""
 
-    def forward(obs: Array) -> tuple[Array, Array]:
+    def forward(obs: Array, seat: Array) -> tuple[Array, Array]:
         flat = obs.reshape(len(obs), -1)
         rows = np.arange(1, flat.shape[1] + 1)
         weights = np.sin(np.outer(np.arange(1, game.spec.actions + 2), rows))
         sums = np.sin((flat[:, None] * weights).sum(2))  # a matrix product's last bit depends on the number of rows
-        return 2 * sums[:, 1:].astype(np.float32), sums[:, 0]
+        return 2 * sums[:, 1:].astype(np.float32), sums[:, :1]
 
     return Network(game, forward)
 

@@ -120,15 +120,15 @@ def test_a_network_sees_what_the_seat_to_move_sees_and_speaks_for_it() -> None:
     positions = np.concatenate([positions, game.step(positions, game.legal(positions).argmax(1))])
     seen = []
 
-    def forward(obs: Array) -> tuple[Array, Array]:
-        seen.append(obs.copy())
-        return np.zeros((len(obs), 7), np.float32), np.full(len(obs), 0.5)
+    def forward(obs: Array, seat: Array) -> tuple[Array, Array]:
+        seen.append((obs.copy(), seat))
+        return np.zeros((len(obs), 7), np.float32), np.full((len(obs), 1), 0.5)
 
     network = Network(game, forward)
     for batch in (positions, positions[:3], positions):  # the buffer is used again, and was dirty
         estimate = network(batch, np.zeros(len(batch), np.uint64))
-        assert (seen[-1] == game.observe(batch)).all()
         mover = game.seat(batch)
+        assert (seen[-1][0] == game.observe(batch)).all() and (seen[-1][1] == mover).all()
         assert (estimate.values[np.arange(len(batch)), mover] == 0.5).all()
         assert (estimate.values[np.arange(len(batch)), 1 - mover] == -0.5).all()
     assert {0, 1} == set(game.seat(positions).tolist())
@@ -136,8 +136,8 @@ def test_a_network_sees_what_the_seat_to_move_sees_and_speaks_for_it() -> None:
 
 def test_one_value_is_not_enough_for_games_that_do_not_sum_to_zero() -> None:
     game: Any = TreeGame((0, [(1.0, 0.0), (0.0, 1.0)]))
-    network = Network(game, lambda obs: (np.zeros((len(obs), 2)), np.zeros(len(obs))))
-    with pytest.raises(ValueError, match="not enough"):
+    network = Network(game, lambda obs, seat: (np.zeros((len(obs), 2)), np.zeros((len(obs), 1))))
+    with pytest.raises(ValueError, match="expected 2 values"):
         network(game.initial(1), np.zeros(1, np.uint64))
 
 
