@@ -70,9 +70,9 @@ def from_side(values: Array, seat: Array, spec: GameSpec) -> Array:
 class Network:
     """A network's word on leaves. `forward` is a closed function of numpy arrays, however it computes.
 
-    It is given observations float32 [n, *obs] of the seat to move, in a buffer that is overwritten by the next call, and
-    who moves, int64 [n]. It returns logits [n, A] and the returns to expect [n, V], the mover's first and so on in turn;
-    in games of two that sum to zero the mover's alone will do. `evaluated` counts positions.
+    It is given observations float32 [n, *obs] of the seat to move, in a buffer that is overwritten by the next call,
+    and who moves, int64 [n]. It returns logits [n, A] and the returns to expect [n, V], the mover's first and so on in
+    turn; in games of two that sum to zero the mover's alone will do. `evaluated` counts positions.
     """
 
     def __init__(self, game: Game, forward: Forward) -> None:
