@@ -27,7 +27,7 @@ from agents.search.evaluators import Forward, Network
 from agents.search.policy_value import PolicyValue, Replica
 from agents.search.rollouts import Rollouts
 from agents.search.search import Search
-from envs.api import TERMINAL, Game
+from envs.api import TERMINAL, Array, Game
 from envs.games.make import make_game
 from envs.games.native import NativeGame
 from scripts.suites import random_play
