@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.arena.contenders import contender
-from agents.arena.players import Acting, Human, Minimax, OnePly, Random
+from agents.arena.players import Acting, Human, OnePly, Random
 from agents.config import Control
 from agents.registry import algorithm, load_checkpoint, parse
 from envs.games.make import make_game
@@ -59,6 +59,8 @@ def entrant(name: str, game: Game, trust: bool = False) -> Player:
 
         return mcts(game, _number(name, argument, "simulations, as in mcts:200"))
     if kind == "minimax":
+        from agents.search.minimax import Minimax
+
         return Minimax(game, _number(name, argument, "plies, as in minimax:4") if colon else None, name)
     return _checkpoint(name, game)
 

@@ -1,4 +1,4 @@
-"""Simple players: random, one ply ahead, alpha-beta, a policy made for environments, a person at the terminal."""
+"""Simple players: random, one ply ahead, a policy made for environments, a person at the terminal."""
 
 from __future__ import annotations
 
@@ -84,20 +84,6 @@ class OnePly:
         returns = self.game.returns(positions)
         best = np.where(own, -np.inf, returns).max(1)
         return (self.game.seat(positions) == TERMINAL) & (returns[own] > best)
-
-
-class Minimax:
-    """Plays what alpha-beta finds best, `depth` moves ahead or to the end of the game; alike moves at random."""
-
-    def __init__(self, game: Game, depth: int | None, name: str) -> None:
-        """Raises ValueError for a game that is not native."""
-        from agents.search.alpha_beta import AlphaBeta
-
-        self.game, self.depth, self.name = game, depth, name
-        self._solver = AlphaBeta(game)
-
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
-        return np.array([self._solver.search(position, self.depth, rng=rng).action for position in positions], np.int64)
 
 
 class Acting:

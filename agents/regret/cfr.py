@@ -11,7 +11,8 @@ linear_cfr            Brown & Sandholm 2019, https://arxiv.org/abs/1809.04040
 discounted_cfr        the same; its alpha, beta and gamma are options
 predictive_cfr_plus   Farina, Kroer & Sandholm 2021, https://arxiv.org/abs/2007.14358
 
-Logs what `evaluate` and `metrics` return. docs/cfr.md says what differs from the papers.
+Logs game/nash_conv, game/exploitability (half of it, where two play for opposite returns) and game/value of the average
+policy; game/infosets, game/memory_bytes. docs/cfr.md says what differs from the papers.
 """
 
 from __future__ import annotations

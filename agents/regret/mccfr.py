@@ -8,6 +8,10 @@ External and outcome sampling: Lanctot et al. 2009, https://papers.nips.cc/paper
 Brown & Sandholm 2019, https://arxiv.org/abs/1809.04040. On a compiled tree all iterations run inside a kernel
 (`agents/regret/sampling.py`); a game too large for that is sampled through its rules into a table of bounded memory
 (`agents/regret/growing.py`). docs/mccfr.md says what differs from the papers.
+
+Logs game/nash_conv, game/exploitability and game/value of the average policy where there is a tree, else
+game/return_against_random; game/infosets, game/memory_bytes; without a tree game/memory_ceiling, game/unknown (share of
+decisions that found no room in the table) and game/nodes.
 """
 
 from __future__ import annotations
