@@ -2,7 +2,7 @@
 
 random                              every legal action with the same probability
 one_ply                             wins at once, prevents being beaten at once, else random
-minimax, minimax:DEPTH              alpha-beta, to the end of the game or so deep
+minimax, minimax:DEPTH              alpha-beta: 100,000 positions for each move, or so deep
 mcts:SIMULATIONS                    tree search with random rollouts
 human                               a person at the terminal
 openspiel:mcts:SIMULATIONS          OpenSpiel's search
