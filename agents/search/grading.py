@@ -27,6 +27,7 @@ OUTCOMES = {"-": -1, "=": 0, "+": 1, ".": ILLEGAL}
 SIGNS = {outcome: sign for sign, outcome in OUTCOMES.items()}
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"  # actions, one letter each
 CANDIDATES = 2048  # games begun at once when positions are looked for
+PATIENCE = 20  # times that so many games may bring no position of use
 
 
 class Graded(NamedTuple):
@@ -134,26 +135,46 @@ def compose(solver: ConnectFourSolver, plies: range, counts: dict[int, int], rng
 
     They come up in random games in which nobody overlooks a win or a threat of the next move, so that neither does the
     mover have an immediate win. Won and drawn ones are taken only if some move gives the result away. No position comes
-    twice, nor its mirror image.
+    twice, nor its mirror image. Raises ValueError if there seem to be too few.
     """
-    game, chosen, seen = solver.game, list[Line](), set[bytes]()
+    lines, seen = list[Line](), set[bytes]()
     for at, ply in enumerate(plies):
         wanted = Counter({outcome: _share(count, at, len(plies)) for outcome, count in counts.items()})
-        while wanted.total():
-            for moves in _sensible_games(game, ply, rng):
-                position = _play(game, moves)
-                if position.tobytes() in seen or not wanted[int(solver.scores(position, weak=True)[0])]:
-                    continue
-                values = solver.move_scores(position, weak=True)
-                if values.max() >= 0 and not Graded(position, values).contested[0]:
-                    continue
-                line = Line(moves, values[0].tolist())
-                seen |= {position.tobytes(), _play(game, mirrored(line).moves).tobytes()}
-                chosen.append(line)
-                wanted[int(values.max())] -= 1
-                if not wanted.total():
-                    break
-    return chosen
+        lines += _drawn(solver, ply, wanted, seen, rng)
+    return lines
+
+
+def _drawn(
+    solver: ConnectFourSolver, ply: int, wanted: Counter[int], seen: set[bytes], rng: np.random.Generator
+) -> list[Line]:
+    """As many lines of each outcome as are wanted. Both arguments are brought up to date."""
+    found, patience = list[Line](), PATIENCE
+    while wanted.total():
+        if not patience:
+            named = solver.game.spec.name
+            raise ValueError(f"{named} has too few positions after {ply} moves: no more of {dict(+wanted)}")
+        patience -= 1
+        for moves in _sensible_games(solver.game, ply, rng):
+            line = _of_use(solver, moves, wanted, seen)
+            if line is not None:
+                found.append(line)
+                wanted[max(line.values)] -= 1
+                seen |= {_play(solver.game, same.moves).tobytes() for same in (line, mirrored(line))}
+                patience = PATIENCE
+            if not wanted.total():
+                break
+    return found
+
+
+def _of_use(solver: ConnectFourSolver, moves: list[int], wanted: Counter[int], seen: set[bytes]) -> Line | None:
+    """The line of these moves, if it is new, of an outcome that is wanted, and nothing to be taken for granted."""
+    position = _play(solver.game, moves)
+    if position.tobytes() in seen or not wanted[int(solver.scores(position, weak=True)[0])]:
+        return None
+    graded = Graded(position, solver.move_scores(position, weak=True))
+    if graded.outcome[0] >= 0 and not graded.contested[0]:
+        return None
+    return Line(moves, graded.values[0].tolist())
 
 
 def enumerated(solver: ConnectFourSolver, stones: int) -> list[Line]:
