@@ -41,3 +41,9 @@ def ornstein_uhlenbeck(
     autocorrelation a^lag, a = 1 - theta * dt.
     """
     return (1.0 - theta * dt) * level + gaussian_noise(level.shape, sigma * math.sqrt(dt), rng)
+
+
+def draw(weight: Array, uniform: Array) -> Array:
+    """One action of each row in proportion to `weight` [n, A], never one of weight 0, from numbers in [0, 1) [n]."""
+    bound = weight.cumsum(1)
+    return np.asarray((bound > (uniform * bound[:, -1])[:, None]).argmax(1))

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.api import Player
-from agents.arena.players import draw
 from agents.arena.referee import Referee
+from agents.explore import draw
 from envs.api import CHANCE, TERMINAL, Array, Game, GameSpec, IllegalAction, Positions
 from experiment.seeding import Seeds
 

@@ -7,17 +7,12 @@ from typing import Any
 import numpy as np
 
 from agents.api import Policy
+from agents.explore import draw
 from envs.api import TERMINAL, Array, Game, Positions, Step
 from envs.games.native import NativeGame, legal_into
 from envs.games.rules import kernel
 
 CHUNK = 200_000  # positions that one_ply looks at together
-
-
-def draw(weight: Array, uniform: Array) -> Array:
-    """One action of each row in proportion to `weight` [n, A], from numbers in [0, 1) [n]."""
-    bound = weight.cumsum(1)
-    return (bound > (uniform * bound[:, -1])[:, None]).argmax(1)
 
 
 @kernel
@@ -33,6 +28,11 @@ class Random:
 
     def __init__(self, game: Game, name: str = "random") -> None:
         self.game, self.name = game, name
+
+    def probabilities(self, positions: Positions) -> Array:
+        """[n, A] for whoever is to move."""
+        legal = self.game.legal(positions)
+        return legal / legal.sum(1, keepdims=True)
 
     def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
         uniform = rng.random(len(positions))

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.api import State
+from agents.explore import draw
 from agents.regret.infosets import UNKNOWN, InfosetTable, fingerprints
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions
 from experiment.seeding import Seeds
@@ -85,7 +86,7 @@ def _visit(
         alike = legal[choosing] / counts[choosing, None]
         drawing[choosing] = (1 - exploration) * policy[own] + exploration * alike
     rows = np.flatnonzero(sampled)
-    drawn = draw(drawing[rows], rng)
+    drawn = draw(drawing[rows], rng.random(len(rows)))
     tried[rows, drawn] = True
     sampled[choosing] = False
     share[sampled] = tried[sampled]
@@ -96,13 +97,6 @@ def _visit(
         chose[choosing] = True
         chance = np.where(chose[parent], drawing[parent, action], 1.0)
     return Level(result, share, parent, action, chance, decision, own, weight[decision], policy, legal[decision], known)
-
-
-def draw(probabilities: Array, rng: np.random.Generator) -> Array:
-    """An index [n] int64 for each row of probabilities [n, A], never one of probability 0."""
-    up_to = probabilities.cumsum(1)
-    chosen: Array = (up_to > rng.random((len(up_to), 1)) * up_to[:, -1:]).argmax(1)
-    return chosen
 
 
 def gains(levels: list[Level]) -> list[Array]:
@@ -202,14 +196,18 @@ class TablePlayer:
     def __init__(self, name: str, game: Game, table: InfosetTable) -> None:
         self.name, self.game, self.table = name, game, table
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
+    def probabilities(self, positions: Positions) -> Array:
+        """[n, A] for whoever is to move."""
         legal = self.game.legal(positions)
         known = fingerprints(self.game.seat(positions), self.game.information_state(positions))
         counts = legal.sum(1)
         records = np.full(len(counts), UNKNOWN, np.int64)
         choice = counts > 1
         records[choice] = self.table.find(known[choice], counts[choice], grow=False)
-        return draw(self.table.policy(records, legal, average=True), rng)
+        return self.table.policy(records, legal, average=True)
+
+    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
+        return draw(self.probabilities(positions), rng.random(len(positions)))
 
 
 def returns(game: Game, players: list[TablePlayer], count: int, rng: np.random.Generator) -> Array:
@@ -220,7 +218,7 @@ def returns(game: Game, players: list[TablePlayer], count: int, rng: np.random.G
         action = np.zeros(count, np.int64)
         lucky = seat == CHANCE
         if lucky.any():
-            action[lucky] = draw(game.chance(positions[lucky]), rng)
+            action[lucky] = draw(game.chance(positions[lucky]), rng.random(int(lucky.sum())))
         for p, player in enumerate(players):
             if (seat == p).any():
                 action[seat == p] = player.choose(positions[seat == p], rng)

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from agents.api import Player
+from agents.explore import draw
 from agents.regret.forms import multiply_down
 from agents.regret.tree import Tree
 from envs.api import Array, Game, Positions
@@ -105,6 +107,21 @@ def of_function(tree: Tree, game: Game, act: Callable[[Positions], Array]) -> Ar
     return normalized(tree, weights)
 
 
+def of_player(tree: Tree, game: Game, player: Player) -> Array:
+    """The policy of a player that tells its probabilities, or always chooses alike.
+
+    Raises ValueError for one that draws its actions and doesn't tell how.
+    """
+
+    def always(positions: Positions) -> Array:
+        chosen, again = (player.choose(positions, np.random.default_rng(seed)) for seed in (0, 1))
+        if (chosen != again).any():
+            raise ValueError(f"{player.name} draws its actions and doesn't tell their probabilities")
+        return np.eye(game.spec.actions)[chosen]
+
+    return of_function(tree, game, getattr(player, "probabilities", always))
+
+
 def _ask(tree: Tree, act: Callable[[Positions], Array], nodes: Array, positions: Positions, weights: Array) -> None:
     """Write what `act` does at these decision nodes into `weights` [S]."""
     found = np.asarray(act(positions), np.float64)
@@ -164,14 +181,16 @@ class TabularPlayer:
     def __init__(self, name: str, game: Game, table: Table) -> None:
         self.name, self.game, self.table = name, game, table
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
-        """Raises ValueError at an infoset that the table doesn't have."""
+    def probabilities(self, positions: Positions) -> Array:
+        """[n, A] for whoever is to move. Raises ValueError at an infoset that the table doesn't have."""
         seats, keys = self.game.seat(positions).tolist(), self.game.information_state(positions)
-        chosen = np.empty(len(positions), np.int64)
-        for row, (seat, key, drawn) in enumerate(zip(seats, keys, rng.random(len(positions)).tolist(), strict=True)):
+        found = np.zeros((len(positions), self.game.spec.actions))
+        for row, (seat, key) in enumerate(zip(seats, keys, strict=True)):
             choice = self.table.get((seat, key))
             if choice is None:
                 raise ValueError(f"{self.name} knows nothing of infoset {key!r} of seat {seat}: is it of another game?")
-            up_to = np.cumsum(choice.probabilities)
-            chosen[row] = choice.actions[np.searchsorted(up_to, drawn * up_to[-1], side="right")]
-        return chosen
+            found[row, choice.actions] = choice.probabilities
+        return found
+
+    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
+        return draw(self.probabilities(positions), rng.random(len(positions)))

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from agents.api import Episodes, Experience, State
+from agents.explore import draw
 from agents.search.config import AlphaZero
 from agents.search.evaluators import Cache, Network, from_side
 from agents.search.policy_value import Replica, scale_of
@@ -55,7 +56,7 @@ def moves(game: Game, positions: Positions, policy: Array, returns: Array) -> Mo
     )
 
 
-def draw(policy: Array, temperature: float, rng: np.random.Generator) -> Array:
+def tempered(policy: Array, temperature: float, rng: np.random.Generator) -> Array:
     """Actions [n], in proportion to policy [n, A] ** (1 / temperature)."""
     with np.errstate(divide="ignore"):
         logits = np.log(policy) / temperature
@@ -128,7 +129,7 @@ class SelfPlay:
             budgets=np.full(self.count, budget),
         )
         early = np.array([len(game.actions) < options.temperature_plies for game in self.games])
-        actions = np.where(early, draw(result.policy, options.temperature, self.rng), result.action)
+        actions = np.where(early, tempered(result.policy, options.temperature, self.rng), result.action)
         if full:
             logs = np.log(result.policy, where=result.policy > 0, out=np.zeros_like(result.policy))
             self.entropies.append(float(-(result.policy * logs).sum(1).mean()))
@@ -176,7 +177,7 @@ class SelfPlay:
     def _past_chance(self, positions: Positions, rows: Array) -> Positions:
         """The positions of the games in `rows`, where chance has moved until a seat is to move or the game is over."""
         while len(lucky := np.flatnonzero(self.game.seat(positions) == CHANCE)):
-            outcomes = draw(self.game.chance(positions[lucky]), 1.0, self.rng)
+            outcomes = draw(self.game.chance(positions[lucky]), self.rng.random(len(lucky)))
             positions[lucky] = self.game.step(positions[lucky], outcomes)
             for row, outcome in zip(rows[lucky], outcomes.tolist(), strict=True):
                 self.games[row].actions.append(outcome)

@@ -10,7 +10,8 @@ import pytest
 
 from agents.arena.contenders import Uniform
 from agents.arena.entrants import entrant, game_of, settled
-from agents.arena.players import Acting, Human, OnePly, Random, draw
+from agents.arena.players import Acting, Human, OnePly, Random
+from agents.explore import draw
 from envs.api import Array, Discrete, Positions
 from envs.games.make import make_game
 from tests.runs import raw, train

@@ -10,7 +10,7 @@ from agents.registry import parse
 from agents.search.alphazero import Learner, turned
 from agents.search.evaluators import Network, by_seat, from_side
 from agents.search.policy_value import PolicyValue, Replica
-from agents.search.selfplay import SelfPlay, draw, moves
+from agents.search.selfplay import SelfPlay, moves, tempered
 from envs.api import GameSpec
 from envs.games.make import make_game
 from experiment.seeding import Seeds
@@ -80,7 +80,7 @@ def test_a_replica_says_what_the_learner_would(dtype: str) -> None:
 def test_draws_follow_the_policy_and_its_temperature() -> None:
     rng, policy = np.random.default_rng(0), np.array([[0.5, 0.3, 0.2, 0.0]])
     for temperature in (1.0, 0.5):
-        counts = np.bincount(draw(policy.repeat(20_000, 0), temperature, rng), minlength=4) / 20_000
+        counts = np.bincount(tempered(policy.repeat(20_000, 0), temperature, rng), minlength=4) / 20_000
         expected = policy[0] ** (1 / temperature)
         np.testing.assert_allclose(counts, expected / expected.sum(), atol=0.012)
         assert counts[3] == 0

@@ -1,0 +1,101 @@
+"""What an agent does at each infoset of a small game, and how far that is from equilibrium.
+
+    python scripts/policy.py runs/leduc --limit 20
+    python scripts/policy.py runs/kuhn random --game kuhn_poker --picture family.png
+
+AGENT is a run or checkpoint directory, random, or any player of the arena that always chooses alike. --picture, in Kuhn
+poker, draws where agents stand in the family of its equilibria.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiment.run import command
+
+if TYPE_CHECKING:
+    from agents.regret.tree import Tree
+    from envs.api import Array
+
+# What the first seat does in the equilibria of Kuhn poker (Kuhn 1950), over alpha from 0 to 1/3: the probability of
+# action 1 at an infoset is start + slope * alpha. The second seat has no choice.
+FAMILY = (
+    ("bets with the jack", "0", 0.0, 1.0),
+    ("calls with the queen, after passing", "1pb", 1 / 3, 1.0),
+    ("bets with the king", "2", 0.0, 3.0),
+)
+
+
+def arguments(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("agents", nargs="+", metavar="AGENT", help="whose policy")
+    parser.add_argument("--game", metavar="NAME", help="OpenSpiel's name (default: what the first was trained for)")
+    parser.add_argument("--limit", type=int, default=50, metavar="N", help="infosets shown of each agent (50)")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw Kuhn's equilibria: .png, .svg, .pdf")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    asked = arguments(argv)
+    from agents.arena.entrants import entrant, game_of
+    from agents.regret.best_response import expected_returns, nash_conv
+    from agents.regret.policies import of_player, text
+    from agents.regret.tree import compile_tree
+    from envs.games.make import make_game
+    from experiment.config import ConfigError
+
+    try:
+        name = asked.game or game_of(asked.agents[0])
+        if name is None:
+            raise ValueError(f"--game is missing, and {asked.agents[0]} names none")
+        if asked.picture and name != "kuhn_poker":
+            raise ValueError(f"--picture draws the equilibria of kuhn_poker, not of {name}")
+        game = make_game(name)
+        tree = compile_tree(game)
+        policies = {agent: of_player(tree, game, entrant(agent, game)) for agent in asked.agents}
+    except (ValueError, MemoryError, ConfigError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for agent, policy in policies.items():
+        print(f"{agent}, {name}: seat, infoset, action:probability\n{text(tree, policy, asked.limit)}")
+        conv = nash_conv(tree, policy)
+        print("returns of the seats: " + ", ".join(f"{each:.6f}" for each in expected_returns(tree, policy)))
+        halved = f", exploitability {conv / 2:.3g}" if tree.two_player_zero_sum else ""
+        print(f"NashConv {conv:.3g}{halved}\n")
+    if asked.picture:
+        draw(asked.picture, tree, policies)
+        print(asked.picture)
+    return 0
+
+
+def draw(file: Path, tree: Tree, policies: dict[str, Array]) -> None:
+    """What the first seat does in the equilibria, over alpha, and where each policy stands."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    from agents.regret.policies import by_action
+
+    figure, axes = pyplot.subplots(figsize=(7, 3.6), layout="constrained")
+    ends = (0.0, 1 / 3)
+    for label, infoset, start, slope in FAMILY:
+        (line,) = axes.plot(ends, [start + slope * end for end in ends], label=label)
+        for policy in policies.values():
+            alpha = by_action(tree, policy, "0")[1]
+            axes.plot(alpha, by_action(tree, policy, infoset)[1], "o", color=line.get_color())
+    for agent, policy in policies.items():
+        alpha = by_action(tree, policy, "0")[1]
+        axes.axvline(alpha, color="grey", linewidth=0.5)
+        axes.annotate(Path(agent).name, (alpha, 1.02), rotation=30, fontsize=7, annotation_clip=False)
+    axes.set(xlabel="alpha, the probability of a bet with the jack", ylabel="probability", ylim=(0, 1.05))
+    axes.legend(loc="upper left", fontsize=8)
+    axes.grid(alpha=0.3)
+    figure.savefig(file, dpi=120)
+
+
+if __name__ == "__main__":
+    command(main)
