@@ -15,7 +15,7 @@ from pathlib import Path
 
 PLIES = {"early": range(6, 14), "middle": range(14, 24), "late": range(24, 36)}  # moves made before a position
 COUNTS = {1: 250, 0: 150, -1: 100}  # won, drawn and lost for the mover
-BOOK = 4  # stones of the positions in the book
+BOOK = 3  # stones of the positions in the book
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
