@@ -72,12 +72,12 @@ def holds(claim: Claim, outcomes: list[Outcome]) -> bool:
     return statistics.median(means) >= claim.threshold and 5 * reached >= 4 * len(means)
 
 
-def measured(name: str, seeds: int, jobs: int, overrides: list[str]) -> dict[str, Any]:
+def measured(name: str, seeds: range, jobs: int, overrides: list[str]) -> dict[str, Any]:
     """Measure a claim, print a row for each seed, and return all of it as JSON values."""
     claim, outcomes = CLAIMS[name], []
     print(f"{name}: {claim.steps} steps, threshold {claim.threshold:g}", flush=True)
     with ThreadPoolExecutor(jobs) as pool:
-        for outcome in pool.map(lambda seed: measure(claim, seed, overrides), range(seeds)):
+        for outcome in pool.map(lambda seed: measure(claim, seed, overrides), seeds):
             outcomes.append(outcome)
             seed, mean, std, _, seconds = outcome
             print(f"  seed {seed}: {mean:8.2f} +- {std:.2f}, {seconds:.0f} s", flush=True)
@@ -97,7 +97,8 @@ def measured(name: str, seeds: int, jobs: int, overrides: list[str]) -> dict[str
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(CLAIMS)} (default: all)")
-    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds 0 to N-1 (5)")
+    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="how many (5)")
+    parser.add_argument("--first", type=int, default=0, metavar="S", help="the first seed (0)")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="trainings at a time, one process each (1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file too")
     parser.add_argument(
@@ -109,7 +110,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     asked = arguments(argv)
     unknown = [name for name in asked.names if name not in CLAIMS]
-    if unknown or min(asked.seeds, asked.jobs) < 1:
+    if unknown or min(asked.seeds, asked.jobs) < 1 or asked.first < 0:
         print(
             f"error: expected claims of {', '.join(CLAIMS)}, and at least 1 seed and 1 job; found {unknown}",
             file=sys.stderr,
@@ -117,7 +118,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     reports = []
     for name in asked.names or CLAIMS:
-        reports.append(measured(name, asked.seeds, asked.jobs, asked.set))
+        reports.append(measured(name, range(asked.first, asked.first + asked.seeds), asked.jobs, asked.set))
         if asked.json:
             asked.json.write_text(json.dumps(reports, indent=2, allow_nan=False) + "\n")
     return 0 if all(report["holds"] for report in reports) else 1
