@@ -53,6 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     parser.add_argument("--metric", default="rollout/ep_rew_mean", help="what to draw (rollout/ep_rew_mean)")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the picture: .png, .svg, .pdf")
+    parser.add_argument("--log", action="store_true", help="a logarithmic axis for the metric")
     parser.add_argument("--title", default="", help="above the picture")
     asked = parser.parse_args(argv)
     try:
@@ -71,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
         label = name if len(lines) == 1 else f"{name}, median and range of {len(lines)} seeds"
         axes.plot(steps, middle, marker="o" if len(steps) == 1 else None, label=label)
         axes.fill_between(steps, low, high, alpha=0.2)
-    axes.set(xlabel="environment steps", ylabel=asked.metric, title=asked.title)
+    axes.set(xlabel="steps", ylabel=asked.metric, title=asked.title, yscale="log" if asked.log else "linear")
     axes.legend()
     axes.grid(alpha=0.3)
     figure.savefig(asked.out, dpi=120)
