@@ -114,7 +114,7 @@ RUNS: dict[str, dict[str, Any]] = {
         "search": {"simulations": 6},
         "selfplay": {
             "games": 8, "plies": 2, "full_fraction": 0.7, "fast_simulations": 3, "cache": 64, "resign": -0.5,
-            "temperature_plies": 4,
+            "temperature_plies": 4, "random_plies": 2,
         },
         "learner": {"batch_size": 8, "learning_rate": {"kind": "linear", "start": 1e-2, "end": 0.0}, "root_value": 0.2},
         "memory": {"capacity": 200, "start": 20},

@@ -61,4 +61,5 @@ def side_by_side(unrolls: list[Unroll]) -> Unroll:
     *fields, cut_obs, _, cut_mask, turn = zip(*unrolls, strict=True)
     masks = joined(cut_mask, axis=0)
     cuts = [joined(cut_obs, axis=0)[order], cut_at[order], None if masks is None else masks[order]]
-    return Unroll(*map(joined, fields), *cuts, joined(turn))
+    columns: list[Any] = [*map(joined, fields), *cuts, joined(turn)]
+    return Unroll(*columns)

@@ -87,6 +87,8 @@ class SelfPlay(Config):
     """early moves are drawn in proportion to search probability ** (1 / temperature)"""
     temperature_plies: Natural = 10
     """how many moves of a game are drawn so; later ones are the search's choice"""
+    random_plies: Natural = 0
+    """a game begins with up to so many random moves, any number alike, which are not learned from"""
     full_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     """playout cap randomization: fraction of moves that are searched in full, with noise, and learned from"""
     fast_simulations: Positive = 8

@@ -68,6 +68,7 @@ class Ongoing(NamedTuple):
 
     actions: list[int]  # chance's too
     records: list[Record]
+    opening: int  # so many of the actions are random, and not learned from
     checked: bool  # is played to its end even when a seat would resign
     given_up: list[int]  # seats that would have resigned, in order
 
@@ -128,14 +129,19 @@ class SelfPlay:
             explore=full,
             budgets=np.full(self.count, budget),
         )
-        early = np.array([len(game.actions) < options.temperature_plies for game in self.games])
-        actions = np.where(early, tempered(result.policy, options.temperature, self.rng), result.action)
+        played = np.array([len(game.actions) for game in self.games])
+        drawn = tempered(result.policy, options.temperature, self.rng)
+        actions = np.where(played < options.temperature_plies, drawn, result.action)
+        opening = played < np.array([game.opening for game in self.games])
+        if options.random_plies:
+            actions = np.where(opening, draw(self.game.legal(self.positions), self.rng.random(self.count)), actions)
         if full:
             logs = np.log(result.policy, where=result.policy > 0, out=np.zeros_like(result.policy))
             self.entropies.append(float(-(result.policy * logs).sum(1).mean()))
-            for row, game in enumerate(self.games):
+            for row in np.flatnonzero(~opening).tolist():
                 position = self.positions[row : row + 1].copy()
-                game.records.append(Record(len(game.actions), position, result.policy[row], result.value[row]))
+                record = Record(int(played[row]), position, result.policy[row], result.value[row])
+                self.games[row].records.append(record)
         resigned = self._resigned(result.value)
         self.positions = self.game.step(self.positions, actions)
         for game, action in zip(self.games, actions.tolist(), strict=True):
@@ -172,7 +178,7 @@ class SelfPlay:
 
     def _begin(self) -> Ongoing:
         checked = self.options.resign is not None and bool(self.rng.random() < self.options.resign_checked)
-        return Ongoing([], [], checked, [])
+        return Ongoing([], [], int(self.rng.integers(self.options.random_plies + 1)), checked, [])
 
     def _past_chance(self, positions: Positions, rows: Array) -> Positions:
         """The positions of the games in `rows`, where chance has moved until a seat is to move or the game is over."""
@@ -215,6 +221,7 @@ class SelfPlay:
         spec = self.game.spec
         return {
             "actions": [game.actions for game in self.games],
+            "openings": [game.opening for game in self.games],
             "checked": [game.checked for game in self.games],
             "given_up": [game.given_up for game in self.games],
             "rows": np.array([row for row, _ in records], np.int64),
@@ -226,8 +233,10 @@ class SelfPlay:
 
     def load_state_dict(self, state: State) -> None:
         self.games = [
-            Ongoing(list(actions), [], checked, list(given_up))
-            for actions, checked, given_up in zip(state["actions"], state["checked"], state["given_up"], strict=True)
+            Ongoing(list(actions), [], opening, checked, list(given_up))
+            for actions, opening, checked, given_up in zip(
+                *(state[name] for name in ("actions", "openings", "checked", "given_up")), strict=True
+            )
         ]
         lines = [self._line(game.actions) for game in self.games]
         self.positions = np.concatenate([line[-1] for line in lines])

@@ -132,7 +132,8 @@ def columns(unroll: Unroll, start: int, stop: int) -> Unroll:
     fields: list[Any] = [field if field is None else field[:, start:stop] for field in unroll[:-4]]
     assert unroll.cut_mask is not None and unroll.turn is not None
     cuts = [unroll.cut_obs[kept], at // count * width + at % count - start, unroll.cut_mask[kept]]
-    return Unroll(*fields, *cuts, unroll.turn[:, start:stop])
+    columns: list[Any] = [*fields, *cuts, unroll.turn[:, start:stop]]
+    return Unroll(*columns)
 
 
 def test_latest_joins_actors_as_if_they_were_one() -> None:

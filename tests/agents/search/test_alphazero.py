@@ -88,7 +88,10 @@ def test_draws_follow_the_policy_and_its_temperature() -> None:
 
 def test_games_are_delivered_whole_and_pay_what_they_paid() -> None:
     """Every row's value is the result from its mover's side; rows of a game are in the order they were played in."""
-    player = actor(selfplay={"full_fraction": 1.0, "resign": None, "cache": 0, "plies": 5}, learner={"root_value": 0.0})
+    player = actor(
+        selfplay={"full_fraction": 1.0, "resign": None, "cache": 0, "plies": 5, "random_plies": 0},
+        learner={"root_value": 0.0},
+    )
     delivered, steps, results = 0, 0, []
     for _ in range(4):
         experience = player.collect()
@@ -110,9 +113,20 @@ def test_games_are_delivered_whole_and_pay_what_they_paid() -> None:
 
 
 def test_fast_moves_bring_games_on_but_are_not_learned_from() -> None:
-    experience = actor(selfplay={"full_fraction": 0.3, "resign": None, "plies": 30}).collect()
+    experience = actor(selfplay={"full_fraction": 0.3, "resign": None, "plies": 30, "random_plies": 0}).collect()
     share = len(experience.rows.obs) / sum(experience.episodes.lengths)
     assert 0.1 < share < 0.6
+
+
+def test_random_openings_are_not_learned_from() -> None:
+    options = {"full_fraction": 1.0, "resign": None, "plies": 30}
+    experience = actor(selfplay=options | {"random_plies": 3}).collect()
+    missing = sum(experience.episodes.lengths) - len(experience.rows.obs)
+    assert 1 < missing / len(experience.episodes.lengths) < 2, "0 to 3 random moves, 1.5 on average"
+    stones = experience.rows.obs[:, 1:].sum((1, 2, 3))
+    assert {0, 1, 2, 3} <= set(stones.tolist())
+    plain = actor(selfplay=options | {"random_plies": 0}).collect()
+    assert sum(plain.episodes.lengths) == len(plain.rows.obs)
 
 
 def test_who_resigns_has_lost() -> None:
