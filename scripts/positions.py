@@ -1,9 +1,8 @@
-"""Write the sets of graded connect four positions, and the book of early ones.
+"""Write the sets of graded connect four positions: agents/search/positions/connect_four_*.txt
 
-    python scripts/positions.py early middle late        # agents/search/positions/connect_four_*.txt
-    python scripts/positions.py book
+    python scripts/positions.py late middle early
 
-A set has 500 positions with the exact value of every move. The book has the value of every position of a few stones.
+A set has 500 positions with the exact value of every move. The early one takes a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -15,12 +14,11 @@ from pathlib import Path
 
 PLIES = {"early": range(6, 14), "middle": range(14, 24), "late": range(24, 36)}  # moves made before a position
 COUNTS = {1: 250, 0: 150, -1: 100}  # won, drawn and lost for the mover
-BOOK = 3  # stones of the positions in the book
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="+", metavar="PART", choices=[*PLIES, "book"], help="early, middle, late, book")
+    parser.add_argument("parts", nargs="+", metavar="PART", choices=PLIES, help="early, middle or late")
     parser.add_argument("--seed", metavar="S", type=int, default=0, help="decides the positions (0)")
     parser.add_argument("--to", metavar="DIR", type=Path, help="where to write (default: into the package)")
     parser.add_argument(
@@ -32,7 +30,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     asked = arguments(argv)
     from agents.search.connect_four_solver import ConnectFourSolver
-    from agents.search.grading import HOME, compose, enumerated, write
+    from agents.search.grading import HOME, compose, write
     from envs.games.make import make_game
     from experiment.seeding import Seeds
 
@@ -43,12 +41,8 @@ def main(argv: list[str] | None = None) -> int:
     solver = ConnectFourSolver(make_game("connect_four"), asked.bits)
     for part in asked.parts:
         begin = time.perf_counter()
-        if part == "book":
-            lines = enumerated(solver, BOOK)
-            about = [f"connect_four: every position of {BOOK} stones, mirror images apart, and the value of each move"]
-        else:
-            lines = compose(solver, PLIES[part], COUNTS, Seeds(asked.seed).generator("positions", part))
-            about = [f"connect_four: {len(lines)} positions after {PLIES[part][0]} to {PLIES[part][-1]} moves"]
+        lines = compose(solver, PLIES[part], COUNTS, Seeds(asked.seed).generator("positions", part))
+        about = [f"connect_four: {len(lines)} positions after {PLIES[part][0]} to {PLIES[part][-1]} moves"]
         about += ["the moves so far, then for each column: + wins, = draws, - loses, . is full"]
         about += [f"python scripts/positions.py {part} --seed {asked.seed}"]
         file = home / f"connect_four_{part}.txt"

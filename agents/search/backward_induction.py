@@ -76,11 +76,13 @@ class Solution:
         return ends
 
     def lookup(self, positions: Positions) -> Array:
-        """[n, P] values of positions. Raises KeyError for one that the game can't come to."""
+        """[n, P] values of positions of a native game. Raises KeyError for one that the game can't come to."""
+        if positions.ndim != 2:
+            raise ValueError(f"{self.game.spec.name} is not native: its positions can't be told from one another")
         if not self._table:
             for ply, values in zip(self.plies, self.values, strict=True):
-                self._table.update(zip(keys(self.game, ply.positions).tolist(), values, strict=True))
-        return np.stack([self._table[key] for key in keys(self.game, positions).tolist()])
+                self._table.update(zip(_keys(ply.positions).tolist(), values, strict=True))
+        return np.stack([self._table[key] for key in _keys(positions).tolist()])
 
 
 def solve(game: Game, limit: int = 1_000_000) -> Solution:
@@ -108,7 +110,7 @@ def walk(game: Game, limit: int) -> list[Ply]:
         parent, action, probability = moves(game, positions, seat)
         if total > limit or len(parent) > 2 * limit:
             raise TooLarge(f"{game.spec.name} has too many positions: more than {limit}, or {2 * limit} moves at a ply")
-        following, child = distinct(game, game.step(positions[parent], action))
+        following, child = distinct(game.step(positions[parent], action))
         plies.append(Ply(positions, seat, paths, Edges(parent, action, child, probability)))
         positions, paths = following, np.bincount(child, paths[parent], len(following))
     return plies
@@ -130,26 +132,22 @@ def moves(game: Game, positions: Positions, seat: Array) -> tuple[Array, Array, 
     return parent, action, probability
 
 
-def distinct(game: Game, positions: Positions) -> tuple[Positions, Array]:
-    """Positions without repetition, and for each of the n given which of them it is, [n]."""
-    if len(positions) == 0:
-        return positions, np.zeros(0, np.int64)
-    _, first, which = np.unique(keys(game, positions), return_index=True, return_inverse=True)
+def distinct(positions: Positions) -> tuple[Positions, Array]:
+    """Positions without repetition, and for each of the n given which of them it is, [n].
+
+    Only native games say what makes two positions the same. Others are all told apart: what OpenSpiel tells of a state
+    need not mention the turns that are left.
+    """
+    if positions.ndim == 1 or len(positions) == 0:
+        return positions, np.arange(len(positions))
+    _, first, which = np.unique(_keys(positions), return_index=True, return_inverse=True)
     return positions[first], which
 
 
-def keys(game: Game, positions: Positions) -> Array:
-    """[n] what tells positions apart: the rows of native games, else what is known to whoever moves.
-
-    Where chance moves nobody's knowledge need say whose turn comes next: these positions are all told apart.
-    """
-    if positions.ndim == 2:
-        rows = np.ascontiguousarray(positions)
-        return rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
-    named = np.empty(len(positions), object)
-    known = zip(game.seat(positions).tolist(), game.information_state(positions), strict=True)
-    named[:] = [f"{seat} {id(position) if seat == CHANCE else key}" for (seat, key), position in zip(known, positions)]
-    return named
+def _keys(positions: Positions) -> Array:
+    """[n] the rows of native games, each as one thing that can be compared."""
+    rows = np.ascontiguousarray(positions)
+    return rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
 
 
 def _back_up(game: Game, ply: Ply, following: Array) -> Array:

@@ -49,7 +49,7 @@ def play_every_line(
         over, own = mover == TERMINAL, np.flatnonzero(mover == seat)
         if over.any():
             result = game.returns(positions)[over, seat]
-            worst = min(worst, float(result.min()))
+            worst = min(worst, float(result.min()) + 0.0)  # no -0.0
             counts += [lines[over][part].sum() for part in (result < 0, result == 0, result > 0)]
             if refutation is None and worst < 0:
                 refutation = _line(plies, int(np.flatnonzero(over)[result.argmin()]))
@@ -59,7 +59,7 @@ def play_every_line(
             asked += len(own)
             parent = np.concatenate([parent, own])
             action = np.concatenate([action, player.choose(positions[own], rng)])
-        positions, child = distinct(game, game.step(positions[parent], action))
+        positions, child = distinct(game.step(positions[parent], action))
         lines = np.bincount(child, lines[parent], len(positions))
         first = np.zeros(len(positions), np.int64)
         first[child[::-1]] = np.arange(len(child))[::-1]

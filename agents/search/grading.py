@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -177,18 +176,6 @@ def _of_use(solver: ConnectFourSolver, moves: list[int], wanted: Counter[int], s
     return Line(moves, graded.values[0].tolist())
 
 
-def enumerated(solver: ConnectFourSolver, stones: int) -> list[Line]:
-    """Every position of so many stones, one of each mirrored pair, with its values. Nobody may have won so early."""
-    game, lines, seen = solver.game, list[Line](), set[bytes]()
-    for moves in product(range(game.spec.actions), repeat=stones):
-        position = _play(game, moves)
-        if position.tobytes() not in seen:
-            line = Line(list(moves), solver.move_scores(position, weak=True)[0].tolist())
-            seen |= {position.tobytes(), _play(game, mirrored(line).moves).tobytes()}
-            lines.append(line)
-    return lines
-
-
 def _share(count: int, at: int, parts: int) -> int:
     """`count` things in `parts` parts as equal as can be: how many are in this one."""
     return count * (at + 1) // parts - count * at // parts
@@ -198,16 +185,16 @@ def _sensible_games(game: Game, plies: int, rng: np.random.Generator) -> list[li
     """Random games of so many moves; those in which somebody could win at once, or had to lose, are left out."""
     positions, moves = game.initial(CANDIDATES), np.zeros((CANDIDATES, 0), np.int64)
     for _ in range(plies):
-        options = _sensible(game, positions)
+        options = sensible(game, positions)
         playable = options.any(1)
         positions, moves, options = positions[playable], moves[playable], options[playable]
         action = (options * rng.random(options.shape)).argmax(1)
         positions, moves = game.step(positions, action), np.column_stack([moves, action])
-    found: list[list[int]] = moves[_sensible(game, positions).any(1)].tolist()
+    found: list[list[int]] = moves[sensible(game, positions).any(1)].tolist()
     return found
 
 
-def _sensible(game: Game, positions: Positions) -> Array:
+def sensible(game: Game, positions: Positions) -> Array:
     """[n, A] bool: legal, and no reply wins. None where the mover could win."""
     options = game.legal(positions)
     row, action = options.nonzero()

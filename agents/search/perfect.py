@@ -5,51 +5,44 @@ from __future__ import annotations
 import numpy as np
 
 from agents.search.connect_four_solver import ConnectFourSolver
-from agents.search.grading import HOME, mirrored, read, replay
-from envs.api import Array, Game, Positions
+from agents.search.grading import sensible
+from envs.api import TERMINAL, Array, Game, Positions
 
 EXACT = 32  # with so many empty cells or fewer the length of the game counts too; before, that takes too long
 
 
 class Perfect:
-    """Plays a move of the best outcome, any of them (`agents.api.Player`): wins fast and loses slowly.
+    """Plays a move of the best outcome (`agents.api.Player`), and the length of the game permitting wins fast, loses
+    slowly, and otherwise plays any of them.
 
-    On the usual board a book knows the moves of positions of few stones. Behind it a move may take seconds; with more
-    than `EXACT` empty cells only win, draw and loss are told apart.
+    With more than `EXACT` empty cells it only tells a win, a draw and a loss apart, plays the most central move that
+    keeps what it has, and where all lose any that doesn't at once. Its first moves on the usual board take minutes.
     """
 
     def __init__(self, game: Game, name: str = "solver", bits: int = 22) -> None:
         """`bits` is the size of the solver's table. Raises ValueError for another game than connect four."""
-        self.name, self.solver = name, ConnectFourSolver(game, bits)
-        self.book = opening_book(game) if game.spec.name in ("connect_four", "connect_four()") else {}
+        self.name, self.game, self.solver = name, game, ConnectFourSolver(game, bits)
+        columns = game.spec.actions
+        self.central = sorted(range(columns), key=lambda column: abs(2 * column - columns + 1))
 
     def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
         """[n] int64."""
-        scores = np.concatenate([self._scores(positions[row : row + 1]) for row in range(len(positions))])
-        best: Array = (scores == scores.max(1, keepdims=True)) * (1 + rng.random(scores.shape))
-        actions: Array = best.argmax(1)
-        return actions
+        return np.array([self._one(positions[row : row + 1], rng) for row in range(len(positions))], np.int64)
 
-    def _scores(self, position: Positions) -> Array:
-        """[1, C] of one position."""
-        known = self.book.get(position.tobytes())
-        if known is not None:
-            return known[None]
+    def _one(self, position: Positions, rng: np.random.Generator) -> int:
         stones = sum(int(word).bit_count() for word in position[0, 1:3])
-        return self.solver.move_scores(position, weak=self.solver.game.spec.max_length - stones > EXACT)
+        if self.game.spec.max_length - stones <= EXACT:
+            scores = self.solver.move_scores(position)[0]
+            return int(rng.choice(np.flatnonzero(scores == scores.max())))
+        legal, outcome = self.game.legal(position)[0], self.solver.scores(position, weak=True)[0]
+        if outcome < 0:
+            safe = sensible(self.game, position)[0]
+            return int(rng.choice(np.flatnonzero(safe if safe.any() else legal)))
+        return next(move for move in self.central if legal[move] and self._outcome(position, move) == outcome)
 
-
-def opening_book(game: Game) -> dict[bytes, Array]:
-    """The outcome of each move, [C], in every position of as many stones as those of the book or fewer."""
-    lines = read((HOME / "connect_four_book.txt").read_text(encoding="ascii"))
-    graded = replay(game, [*lines, *map(mirrored, lines)])
-    known = {position.tobytes(): values for position, values in zip(graded.positions, graded.values, strict=True)}
-    plies = [game.initial(1)]
-    while len(plies) < len(lines[0].moves):
-        row, action = game.legal(plies[-1]).nonzero()
-        plies.append(np.unique(game.step(plies[-1][row], action), axis=0))
-    for positions in reversed(plies):
-        for position in positions[:, None]:
-            following = game.step(np.repeat(position, game.spec.actions, 0), np.arange(game.spec.actions))
-            known[position.tobytes()] = np.array([-known[after.tobytes()].max() for after in following])
-    return known
+    def _outcome(self, position: Positions, move: int) -> int:
+        """What the mover gets after a move."""
+        following = self.game.step(position, np.array([move]))
+        if self.game.seat(following)[0] == TERMINAL:
+            return int(self.game.returns(following)[0, self.game.seat(position)[0]])
+        return -int(self.solver.scores(following, weak=True)[0])

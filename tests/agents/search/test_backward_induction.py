@@ -44,7 +44,7 @@ def test_distinct_positions_of_connect_four_by_ply() -> None:
     for _ in range(7):
         counts.append(len(positions))
         parent, action, _ = moves(game, positions, game.seat(positions))
-        positions, _ = distinct(game, game.step(positions[parent], action))
+        positions, _ = distinct(game.step(positions[parent], action))
     assert counts == [1, 7, 49, 238, 1120, 4263, 16422]
     assert solve(make_game("connect_four(rows=4,columns=4)")).positions == 161_029  # Tromp's table of small boards
 
@@ -67,6 +67,8 @@ def test_chance_is_averaged() -> None:
     solution = solve(game, limit=50_000)
     assert solution.value == pytest.approx(recursive(game, game.initial(1)), abs=1e-12)
     assert 0 < solution.value[0] < 1
+    with pytest.raises(ValueError, match="not native"):
+        solution.lookup(game.initial(1))
 
 
 def test_more_than_two_seats() -> None:

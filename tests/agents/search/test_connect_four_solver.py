@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from agents.search import perfect
 from agents.search.alpha_beta import AlphaBeta
 from agents.search.backward_induction import Ply, solve
 from agents.search.connect_four_solver import ILLEGAL, ConnectFourSolver
+from agents.search.exhaustive import play_every_line
 from agents.search.perfect import Perfect
 from envs.api import TERMINAL, Array, Positions
 from envs.games.make import make_game
@@ -160,6 +162,20 @@ def test_a_perfect_player_wins_won_positions_as_either_seat() -> None:
         lengths[going] -= 1
     assert np.array_equal(game.returns(positions)[np.arange(len(seat)), seat], np.sign(scores))
     assert np.array_equal((lengths[scores != 0] + 2) // 2, np.abs(scores[scores != 0]))
+
+
+def test_a_perfect_player_keeps_what_it_has_without_exact_scores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(perfect, "EXACT", 0)
+    game = make_game("connect_four(rows=4,columns=4)")
+    player, rng = Perfect(game, bits=18), np.random.default_rng(0)
+    for seat in (0, 1):
+        assert play_every_line(game, player, seat, rng).worst == 0
+    positions = random_positions("connect_four(rows=4,columns=4)", 300, range(4, 13), 7)
+    scores = player.solver.move_scores(positions, weak=True)
+    actions = player.choose(positions, rng)
+    assert np.array_equal(scores[np.arange(len(actions)), actions], scores.max(1))
 
 
 @pytest.mark.slow

@@ -13,7 +13,6 @@ from agents.search.grading import (
     Graded,
     Line,
     compose,
-    enumerated,
     error_rate,
     load,
     mirrored,
@@ -21,10 +20,10 @@ from agents.search.grading import (
     replay,
     write,
 )
-from agents.search.perfect import Perfect, opening_book
+from agents.search.perfect import Perfect
 from envs.api import Array, Positions
 from envs.games.make import make_game
-from scripts.positions import BOOK, COUNTS, PLIES, main
+from scripts.positions import COUNTS, PLIES, main
 
 GAME = make_game("connect_four")
 SMALL = make_game("connect_four(rows=4,columns=4)")
@@ -67,26 +66,29 @@ def test_no_set_is_met_with_a_win_in_one_move() -> None:
             assert not GAME.returns(after).any()
 
 
-@pytest.mark.parametrize(("part", "some"), [("late", 500), ("middle", 60)])
-def test_the_values_are_the_solvers(part: str, some: int) -> None:
+def assert_values_are_the_solvers(part: str, some: int) -> None:
     graded = load(f"connect_four_{part}", GAME)
     rows = np.random.default_rng(0).choice(500, some, replace=False)
-    found = ConnectFourSolver(GAME, 20).move_scores(graded.positions[rows], weak=True)
+    found = ConnectFourSolver(GAME, 22).move_scores(graded.positions[rows], weak=True)
     assert np.array_equal(found, graded.values[rows])
 
 
+@pytest.mark.parametrize(("part", "some"), [("late", 500), ("middle", 60)])
+def test_the_values_are_the_solvers(part: str, some: int) -> None:
+    assert_values_are_the_solvers(part, some)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("part", ["early", "middle"])
-def test_all_values_are_the_solvers(part: str) -> None:
-    graded = load(f"connect_four_{part}", GAME)
-    assert np.array_equal(ConnectFourSolver(GAME).move_scores(graded.positions, weak=True), graded.values)
+@pytest.mark.parametrize(("part", "some"), [("early", 40), ("middle", 500)])
+def test_more_values_are_the_solvers(part: str, some: int) -> None:
+    assert_values_are_the_solvers(part, some)
 
 
 def test_error_rates() -> None:
     graded, rng = load("connect_four_late", GAME), np.random.default_rng(0)
     assert error_rate(Perfect(GAME, bits=18), graded, rng).mistakes == 0
     best, worst = (error_rate(Rule(graded, sign), graded, rng) for sign in (1, -1))
-    assert best.rate == 0 and best.interval.low == 0 and 0 < best.interval.high < 0.01
+    assert best.rate == 0 and best.interval.low < 1e-9 and 0 < best.interval.high < 0.01
     assert (worst.mistakes, worst.rate, worst.contested, worst.wins_lost) == (400, 0.8, 400, 250)
     assert worst.interval.low < 0.8 < worst.interval.high
 
@@ -133,23 +135,6 @@ def test_texts_of_another_game_are_refused() -> None:
         replay(SMALL, [Line([0, 1], [0, 0, ILLEGAL, 0])])
     with pytest.raises(ValueError, match=r"no set of positions 'connect_four_easy', known are .*connect_four_late"):
         load("connect_four_easy", GAME)
-
-
-def test_the_book_knows_every_early_position() -> None:
-    book = opening_book(GAME)
-    assert len(book) == 1 + 7 + 49 + 238 + 1120
-    start = GAME.initial(1)
-    assert book[start.tobytes()].tolist() == [-1, -1, 0, 1, 0, -1, -1]  # Allis 1988
-    for column in range(7):
-        after = GAME.step(start, np.array([column]))
-        assert -book[after.tobytes()].max() == book[start.tobytes()][column]
-    assert BOOK == 4
-
-
-def test_enumerated_positions_are_all_those_of_so_many_stones() -> None:
-    lines = enumerated(ConnectFourSolver(SMALL, 16), 2)
-    assert len(lines) == 8  # of 16 - 0 ordered pairs of columns, half are mirror images of the others
-    assert all(len(line.moves) == 2 for line in lines)
 
 
 def test_the_script_refuses_what_it_can_not_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
