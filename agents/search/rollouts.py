@@ -13,10 +13,10 @@ from agents.search.descent import CHAIN, descend, exact_into, has_room, open_eve
 from agents.search.gumbel import Plan
 from agents.search.kernels import inner, kernel
 from agents.search.selection import Rule
-from agents.search.streams import below, draw, seed
+from agents.search.streams import draw, seed
 from agents.search.tree import Tree, backward
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions
-from envs.games.native import NativeGame, legal_into, payoff, play
+from envs.games.native import NativeGame, payoff, play, random_action
 from envs.games.rules import is_over
 
 
@@ -41,8 +41,7 @@ def rollouts_into(
         for index in range(len(position)):
             working[index] = position[index]
         while not is_over(working):
-            count = legal_into(kind, board, working, actions)
-            play(kind, board, working, actions[below(streams, row, count)])
+            play(kind, board, working, random_action(kind, board, working, actions, streams, row))
         total += payoff(kind, board, working)
     values[0] = total / times
     values[1] = -values[0]
