@@ -82,7 +82,7 @@ def test_signs_equal_alpha_beta_in_random_positions(name: str) -> None:
 @pytest.mark.parametrize("name", ["connect_four(rows=5,columns=4)", "connect_four(rows=4,columns=5)"])
 def test_signs_equal_backward_induction_in_every_position_of_larger_boards(name: str) -> None:
     game = make_game(name)
-    solution, solver = solve(game, limit=3_000_000), ConnectFourSolver(game)
+    solution, solver = solve(game, limit=5_000_000), ConnectFourSolver(game)
     for ply, values in zip(solution.plies, solution.values, strict=True):
         going = np.flatnonzero(ply.seat != TERMINAL)
         found = solver.scores(ply.positions[going], weak=True)
