@@ -3,6 +3,7 @@
 random                              every legal action with the same probability
 one_ply                             wins at once, prevents being beaten at once, else random
 minimax, minimax:DEPTH              alpha-beta: 100,000 positions for each move, or so deep
+solver                              connect four: never gives a result away
 mcts:SIMULATIONS                    tree search with random rollouts
 human                               a person at the terminal
 openspiel:mcts:SIMULATIONS          OpenSpiel's search
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from agents.api import Player, State
     from envs.api import Game
 
-NAMES = ("random", "one_ply", "minimax", "mcts", "human", "openspiel", "sb3")
+NAMES = ("random", "one_ply", "minimax", "solver", "mcts", "human", "openspiel", "sb3")
 
 
 def entrant(name: str, game: Game, trust: bool = False) -> Player:
@@ -58,6 +59,10 @@ def entrant(name: str, game: Game, trust: bool = False) -> Player:
         from agents.search.players import mcts
 
         return mcts(game, _number(name, argument, "simulations, as in mcts:200"))
+    if name == "solver":
+        from agents.search.perfect import Perfect
+
+        return Perfect(game)
     if kind == "minimax":
         from agents.search.minimax import Minimax
 

@@ -12,6 +12,7 @@ from agents.arena.contenders import Uniform
 from agents.arena.entrants import entrant, game_of, settled
 from agents.arena.players import Acting, Human, OnePly, Random
 from agents.explore import draw
+from agents.search.exhaustive import play_every_line
 from envs.api import Array, Discrete, Positions
 from envs.games.make import make_game
 from tests.runs import raw, train
@@ -200,3 +201,11 @@ def test_what_a_run_has_learned_plays(name: str, tmp_path: Path) -> None:
     else:
         with pytest.raises(ValueError, match="plays without search"):
             entrant(f"{tmp_path / 'run'}@8", game)
+
+
+def test_the_solver_never_gives_a_result_away() -> None:
+    game = make_game("connect_four(rows=4,columns=4)")
+    for seat in (0, 1):
+        assert play_every_line(game, entrant("solver", game), seat, np.random.default_rng(0)).losses == 0
+    with pytest.raises(ValueError, match="connect_four"):
+        entrant("solver", make_game("tic_tac_toe"))
