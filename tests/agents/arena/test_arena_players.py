@@ -207,5 +207,5 @@ def test_the_solver_never_gives_a_result_away() -> None:
     game = make_game("connect_four(rows=4,columns=4)")
     for seat in (0, 1):
         assert play_every_line(game, entrant("solver", game), seat, np.random.default_rng(0)).losses == 0
-    with pytest.raises(ValueError, match="connect_four"):
+    with pytest.raises(ValueError, match="connect four"):
         entrant("solver", make_game("tic_tac_toe"))
