@@ -1,7 +1,8 @@
 """Measure our speed against others', side by side: python scripts/benchmark.py SUITE [--only ROW ...] [--json FILE]
 
 Suites: learners (training, against Stable-Baselines3 and RLlib), fleet (Ray actors, start-up), gpu (updates on CUDA),
-regret (solving games, against OpenSpiel and LiteEFG), games (playing them, against OpenSpiel), arena (matches).
+regret (solving games, against OpenSpiel and LiteEFG), games (playing them, against OpenSpiel, and pgx with mctx),
+arena (matches).
 Both sides do the same work in the same process, in turns. Start-up, compiling and burn-in are shown beside the rates.
 """
 

@@ -8,6 +8,7 @@ mcts-*      MCTS with random rollouts, simulations/s, at so many simulations for
 gumbel      Gumbel search of 256 games of connect four with 32 simulations and a residual network of 4 blocks of 64
             filters, in bfloat16: evaluations/s of the search, against those of the network alone on batches of 256.
             And, with a network that takes no time, what one simulation of all 256 games costs beside it.
+selfplay-*  AlphaZero's actor against those of others, moves/s, in `scripts/suites/selfplay.py`.
 """
 
 from __future__ import annotations
@@ -19,21 +20,18 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 
-from agents.search.config import BoardNetwork
 from agents.search.config import Search as Options
 from agents.search.evaluators import Forward, Network
-from agents.search.policy_value import PolicyValue, Replica
 from agents.search.rollouts import Rollouts
 from agents.search.search import Search
 from envs.api import TERMINAL, Array, Game
 from envs.games.make import make_game
 from envs.games.native import NativeGame
-from scripts.suites import random_play
+from scripts.suites import random_play, selfplay
 from scripts.suites.learners import peer
 from scripts.suites.pairs import Absent, Row, Side, Trial, compare, rate
-from supervised.flat import Flat
+from scripts.suites.selfplay import WORK, alone, network, replica
 
 UCB_C = 2.0
 MCTS = {  # the game's name, simulations for each move, and the ratio that is asked
@@ -145,14 +143,6 @@ def mcts(key: str, pairs: int, threads: int) -> Row:
 # Search with a network -----------------------------------------------------------------------------------------------
 
 
-def residual(game: Game) -> Replica:
-    """The network of AlphaZero, 4 blocks of 64 planes, with random weights."""
-    options = BoardNetwork(blocks=4, filters=64, pooled_every=0)
-    replica = Replica(options, game.spec, torch.device("cpu"))
-    replica.load(Flat(PolicyValue(options, game.spec, torch.Generator().manual_seed(0))).weights())
-    return replica
-
-
 @contextmanager
 def planned(game: Game, forward: Forward) -> Iterator[Trial]:
     search = Search(game, Options(selection="gumbel", simulations=32))
@@ -167,17 +157,9 @@ def planned(game: Game, forward: Forward) -> Iterator[Trial]:
     yield trial
 
 
-@contextmanager
-def alone(game: Game, forward: Forward) -> Iterator[Trial]:
-    positions = game.initial(256)
-    obs, seat = game.observe(positions), game.seat(positions)
-    forward(obs, seat)
-    yield lambda: rate(33 * 256, lambda: [forward(obs, seat) for _ in range(33)])
-
-
 def gumbel(pairs: int, threads: int) -> Row:
     game = native("connect_four")
-    forward = residual(game)
+    forward = replica(game, network(WORK))
     row = compare(
         "gumbel",
         "evaluations/s",
@@ -202,4 +184,5 @@ ROWS: dict[str, Callable[[int, int], Row]] = {
     **{f"lockstep-{name}": partial(in_lockstep, name) for name in LOCKSTEP},
     **{f"mcts-{key}": partial(mcts, key) for key in MCTS},
     "gumbel": gumbel,
+    **selfplay.ROWS,
 }
