@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.actor_critic.config import DDPG, PPO
 from agents.config import Control, Experiment, Learning
-from agents.regret.config import CFR, MCCFR, DeepCFR
+from agents.regret.config import CFR, MCCFR, DeepCFR, FleetMCCFR
 from agents.search.config import AlphaZero
 from agents.value.config import DQN
 from experiment.config import ConfigError, check
@@ -35,6 +35,7 @@ ALGORITHMS = {
     "alphazero": Algorithm(AlphaZero, "agents.search.alphazero"),
     "cfr": Algorithm(CFR, "agents.regret.cfr"),
     "mccfr": Algorithm(MCCFR, "agents.regret.mccfr"),
+    "mccfr_fleet": Algorithm(FleetMCCFR, "agents.regret.mccfr_fleet"),
     "deep_cfr": Algorithm(DeepCFR, "agents.regret.deep_cfr"),
 }
 

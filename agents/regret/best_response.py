@@ -66,6 +66,13 @@ def exploitability(tree: Tree, policy: Array) -> float:
     return nash_conv(tree, policy) / 2
 
 
+def measures(tree: Tree, policy: Array) -> dict[str, float]:
+    """As metrics: what seat 0 gets, NashConv, and where it is defined exploitability."""
+    conv = nash_conv(tree, policy)
+    found = {"game/value": float(expected_returns(tree, policy)[0]), "game/nash_conv": conv}
+    return found | ({"game/exploitability": conv / 2} if tree.two_player_zero_sum else {})
+
+
 def counterfactual_values(tree: Tree, plan: Array, seat: int) -> Array:
     """[S]: what `seat` gets at the terminals right behind each of its sequences, times the others' reach of them.
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from agents.api import State
-from agents.regret.best_response import expected_returns, nash_conv
+from agents.regret.best_response import measures
 from agents.regret.config import CFR
 from agents.regret.forms import (
     Rule,
@@ -101,10 +101,7 @@ class RegretMinimizer:
 
     def evaluate(self) -> Mapping[str, float]:
         """Of the average policy: what seat 0 gets, NashConv, and where it is defined exploitability."""
-        policy = self.average_policy()
-        conv = nash_conv(self.tree, policy)
-        found = {"game/value": float(expected_returns(self.tree, policy)[0]), "game/nash_conv": conv}
-        return found | ({"game/exploitability": conv / 2} if self.tree.two_player_zero_sum else {})
+        return measures(self.tree, self.average_policy())
 
     @property
     def nbytes(self) -> int:

@@ -74,6 +74,25 @@ class MCCFR(Solution):
     """when to measure how far the policy is from equilibrium"""
 
 
+class FleetMCCFR(Learning):
+    algorithm: Literal["mccfr_fleet"] = "mccfr_fleet"
+    """Monte-Carlo counterfactual regret minimization on a compiled tree, by actors"""
+    game: str
+    """name of the game, such as leduc_poker or liars_dice(numdice=1)"""
+    steps: Positive = 1_000_000
+    """iterations, of all actors together"""
+    iterations: Positive = 1_000
+    """iterations that an actor makes before it shares what it found"""
+    sampling: Literal["external", "outcome"] = "external"
+    """external: all actions of the traversing seat are tried; outcome: one game is played"""
+    exploration: Annotated[float, Field(gt=0, le=1)] = 0.6
+    """sampling=outcome: probability with which the traversing seat's action is uniform"""
+    weighting: Literal["linear", "uniform"] = "linear"
+    """linear: iteration t of an actor counts t times, in regrets and averages; uniform: once"""
+    memory_bytes: Positive = 4 << 30
+    """a game whose tree would take more is refused; every process has one"""
+
+
 class DeepCFRNetwork(Config):
     hidden: tuple[Positive, ...] = (64, 64)
     """widths of the hidden layers of every network"""

@@ -21,12 +21,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from agents.api import Player, Solver, State
-from agents.regret.best_response import expected_returns, nash_conv
+from agents.regret.best_response import measures
 from agents.regret.config import MCCFR
 from agents.regret.growing import GrowingSolver, TablePlayer
 from agents.regret.infosets import InfosetTable
 from agents.regret.policies import TabularPlayer, normalized, table
-from agents.regret.sampling import external, outcome, packed
+from agents.regret.sampling import Iterations, require_two_seats
 from agents.regret.tree import Tree, compile_tree
 from envs.api import Array, Game
 from envs.games.make import make_game
@@ -37,21 +37,14 @@ class SampledRegrets:
     """A solver (`agents.api.Solver`) on a compiled tree of two seats. `exploration` None is external sampling."""
 
     def __init__(self, tree: Tree, exploration: float | None, linear: bool, seed: int) -> None:
-        _require_two_seats(tree.name, tree.seats)
-        self.tree, self.exploration, self.linear, self.iterations = tree, exploration, linear, 0
+        self.tree, self.iterations = tree, 0
         self.regret, self.average = np.zeros((2, tree.sequences))
         self.random = np.array([seed], np.uint64)
-        self._nodes, self._chance, self._returns = packed(tree), tree.chance, tree.returns
-        self._room = int(np.diff(tree.infoset_start).max()), int(np.diff(tree.sequence_start).max())
-        self._depth = int(tree.infoset_depth.max(initial=0)) + 1
+        self._advance = Iterations(tree, exploration, linear)
 
     def iterate(self, n: int) -> None:
         """n more iterations, of a traversal for each seat. n calls of 1 give the same as 1 call of n."""
-        walk = self._nodes, self._chance, self._returns, self.regret, self.average, self.random
-        if self.exploration is None:
-            external(*walk, self.iterations, n, self.linear, self._room)
-        else:
-            outcome(*walk, self.iterations, n, self.linear, self.exploration, self._depth)
+        self._advance(self.regret, self.average, self.random, self.iterations, n)
         self.iterations += n
 
     def average_policy(self) -> Array:
@@ -60,7 +53,8 @@ class SampledRegrets:
 
     def metrics(self) -> Mapping[str, float]:
         """How large the game is, and what an iteration works on."""
-        arrays = self._nodes, self._chance, self._returns, self.regret, self.average
+        walked = self._advance
+        arrays = walked.nodes, walked.chance, walked.returns, self.regret, self.average
         return {
             "game/infosets": float(self.tree.infosets),
             "game/memory_bytes": float(sum(array.nbytes for array in arrays)),
@@ -68,10 +62,7 @@ class SampledRegrets:
 
     def evaluate(self) -> Mapping[str, float]:
         """Of the average policy: what seat 0 gets, NashConv, and where it is defined exploitability."""
-        policy = self.average_policy()
-        conv = nash_conv(self.tree, policy)
-        found = {"game/value": float(expected_returns(self.tree, policy)[0]), "game/nash_conv": conv}
-        return found | ({"game/exploitability": conv / 2} if self.tree.two_player_zero_sum else {})
+        return measures(self.tree, self.average_policy())
 
     def state_dict(self) -> State:
         arrays = {"regret": self.regret, "average": self.average, "random": self.random}
@@ -89,20 +80,13 @@ class SampledRegrets:
         self.iterations = int(state["iterations"])
 
 
-def _require_two_seats(name: str, seats: int) -> None:
-    if seats != 2:
-        raise ValueError(
-            f"{name} has {seats} seats, but the averages of mccfr are right for two: algorithm=cfr takes any number"
-        )
-
-
 # As a run ------------------------------------------------------------------------------------------------------------
 
 
 def make(config: MCCFR, seeds: Seeds) -> Solver:
     """Raises ValueError for a game that isn't of two, MemoryError for a tree beyond `memory_bytes`."""
     game = make_game(config.game)
-    _require_two_seats(game.spec.name, game.spec.seats)
+    require_two_seats(game.spec.name, game.spec.seats)
     exploration = config.exploration if config.sampling == "outcome" else None
     linear = config.weighting == "linear"
     if config.table == "growing":

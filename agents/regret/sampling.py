@@ -1,5 +1,8 @@
 """Monte-Carlo CFR on a compiled tree of two seats: kernels that walk it at random and add to regrets and averages.
 
+    iterations = Iterations(tree, exploration=None, linear=True)
+    iterations(regret, average, random, done=0, count=1000)
+
 Lanctot et al. 2009, "Monte Carlo Sampling for Regret Minimization in Extensive Games",
 https://papers.nips.cc/paper/3713. For one seat at a time, all that follows is unbiased:
 
@@ -30,6 +33,32 @@ from envs.api import CHANCE, TERMINAL, Array
 SEAT, CHILD, COUNT, LABEL = range(4)  # columns of `nodes`
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+
+class Iterations:
+    """Those of one kind, on one tree. `exploration` None is external sampling. Raises ValueError but for two seats."""
+
+    def __init__(self, tree: Tree, exploration: float | None, linear: bool) -> None:
+        require_two_seats(tree.name, tree.seats)
+        self.exploration, self.linear = exploration, linear
+        self.nodes, self.chance, self.returns = packed(tree), tree.chance, tree.returns
+        self._room = int(np.diff(tree.infoset_start).max()), int(np.diff(tree.sequence_start).max())
+        self._depth = int(tree.infoset_depth.max(initial=0)) + 1
+
+    def __call__(self, regret: Array, average: Array, random: Array, done: int, count: int) -> None:
+        """`count` more after `done`, of a traversal for each seat: changes `regret` and `average`, float64 [S]."""
+        walk = self.nodes, self.chance, self.returns, regret, average, random
+        if self.exploration is None:
+            external(*walk, done, count, self.linear, self._room)
+        else:
+            outcome(*walk, done, count, self.linear, self.exploration, self._depth)
+
+
+def require_two_seats(name: str, seats: int) -> None:
+    if seats != 2:
+        raise ValueError(
+            f"{name} has {seats} seats, but the averages of mccfr are right for two: algorithm=cfr takes any number"
+        )
 
 
 def packed(tree: Tree) -> Array:

@@ -53,6 +53,9 @@ RUNS: dict[str, list[dict[str, Any]]] = {
         {"algorithm": "mccfr", "game": "kuhn_poker", "steps": 20, "evaluation": {"every": 8}, "sampling": "outcome"},
         {"algorithm": "mccfr", "game": "kuhn_poker", "steps": 2, "table": "growing", "memory_bytes": 1 << 20},
     ],
+    "mccfr_fleet": [
+        {"algorithm": "mccfr_fleet", "game": "kuhn_poker", "steps": 20, "iterations": 4, "sampling": "outcome"},
+    ],
     "deep_cfr": [
         {"algorithm": "deep_cfr", "game": "kuhn_poker", "steps": 80, "traversals": 20, "learner": {"updates": 2}},
         {
@@ -206,6 +209,7 @@ SMOKE = {
     ],
     "cfr": ["steps=20"],
     "mccfr": ["steps=2", "batch=2", "evaluation.games=2"],
+    "mccfr_fleet": ["steps=20", "iterations=4"],
     "deep_cfr": ["steps=80", "traversals=20", "learner.updates=2", "learner.strategy_updates=2"],
 }
 EXTRA = {"ALE/": "ale_py", "Ant": "mujoco", "HalfCheetah": "mujoco", "Hopper": "mujoco", "Walker": "mujoco"}
