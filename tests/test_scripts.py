@@ -48,7 +48,7 @@ def test_help_is_quick_and_complete() -> None:
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_help_with_a_config_lists_every_key(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(write(tmp_path / "c.yaml", raw(name))), "--help"]) == 0
+    assert main([str(write(tmp_path / "c.yaml", {"algorithm": name})), "--help"]) == 0
     listed = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ") and "(" in line}
     options = describe(algorithm(name).config)
     assert {option.key for option in options} <= listed

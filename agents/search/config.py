@@ -44,15 +44,11 @@ class Search(Config):
     """outcomes of chance nodes are drawn, or each is visited in proportion to its probability, without luck"""
     proven: bool = False
     """back up proven results as well, and stop where the root is solved (MCTS-Solver)"""
-    reuse: bool = False
-    """keep what the tree knows of the position after a move (`Search.follow`)"""
 
     @model_validator(mode="after")
     def _halving_needs_a_plan(self) -> Self:
         if self.selection == "gumbel" and self.seconds is not None:
             raise ValueError("selection=gumbel divides a known number of simulations: it can't stop after seconds")
-        if self.selection == "gumbel" and self.reuse:
-            raise ValueError("selection=gumbel begins each search with no visits at the root: it can't reuse a tree")
         return self
 
 
@@ -171,11 +167,8 @@ class AlphaZero(Learning):
 
     @model_validator(mode="after")
     def _search_is_repeatable(self) -> Self:
-        if self.search.seconds is not None or self.search.reuse:
-            raise ValueError(
-                "search.seconds and search.reuse are for playing: self-play must go on from a checkpoint as if it had "
-                "never stopped, without clocks and without the trees of earlier moves"
-            )
+        if self.search.seconds is not None:
+            raise ValueError("search.seconds is for playing: self-play must not depend on how fast the machine is")
         return self
 
     @model_validator(mode="after")

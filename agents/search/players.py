@@ -23,7 +23,7 @@ class SearchPlayer:
 
     def __init__(self, name: str, game: Game, evaluator: Evaluator, options: Options) -> None:
         self.name, self.game, self.evaluator = name, game, evaluator
-        self.search = Search(game, options.model_copy(update={"reuse": False}))
+        self.search = Search(game, options)
         nodes = max(1, options.simulations) * min(game.spec.actions, 16)
         self.together = max(1, TOGETHER // nodes) if options.seconds is None else None
 

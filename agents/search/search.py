@@ -78,8 +78,10 @@ class Search:
         Moves of all seats and outcomes of chance are followed one after another. The next `run` goes on with these
         trees in the rows whose position is the one arrived at (for games that aren't native that is taken on trust).
         """
-        if not self.options.reuse:
-            raise ValueError("the search was made with reuse=False: it keeps no trees")
+        if self.rule.selection == GUMBEL:
+            raise ValueError(
+                "selection=gumbel begins each search with no visits at the root: it can't go on with a tree"
+            )
         if len(actions) != self.rows:
             raise ValueError(
                 f"expected one action for each of the {self.rows} rows of the last run, not {len(actions)}"

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from agents.api import Player
-from agents.arena.players import Random
+from agents.arena.players import OnePly, Random
 from agents.play.guard import LONGEST_BODY
 from agents.play.server import MOST_SESSIONS, application
 from agents.play.session import Table
@@ -451,7 +451,7 @@ def _turn_back_and_around(page: Page) -> None:
 
 def test_moves_of_two_clicks_in_a_browser(browser: Any) -> None:
     game = make_game("breakthrough(rows=4,columns=3)")
-    with served(Random(game), game=game) as address:
+    with served(OnePly(game), game=game) as address:
         page = Page(browser, address)
         page.click(0)
         assert len(page.texts("#board .picked")) == 1

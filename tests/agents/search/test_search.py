@@ -353,8 +353,8 @@ def test_what_can_not_be_searched_is_refused() -> None:
         search.run(game.initial(2), Rollouts(game), seeds(3))
     with pytest.raises(ValueError, match="budget"):
         search.run(game.initial(2), Rollouts(game), seeds(2), budgets=np.array([1, -1]))
-    with pytest.raises(ValueError, match="reuse"):
-        search.follow(np.array([0]))
+    with pytest.raises(ValueError, match="can't go on with a tree"):
+        Search(game, config.Search(selection="gumbel")).follow(np.array([0]))
 
 
 @pytest.mark.parametrize("kind", ["native", "adapted"])
