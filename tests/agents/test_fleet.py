@@ -156,7 +156,7 @@ def test_an_evaluation_that_fails_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize("name", ["ppo", "ddpg"])  # dqn: test_resume.py
+@pytest.mark.parametrize("name", ["ppo", "ddpg", "dqn_game", "alphazero"])  # dqn: test_resume.py
 def test_synchronous_ray_actors_do_what_local_actors_do(name: str, tmp_path: Path, ray_here: None) -> None:
     assert train(raw(name), tmp_path / "local") == 0
     assert train(raw(name), tmp_path / "ray", "runtime.kind=ray") == 0
