@@ -8,7 +8,6 @@ from collections import defaultdict, deque
 from typing import Any
 
 import numpy as np
-import torch
 
 from agents.api import Evaluation, Experience, Fleet, Player, State
 from agents.arena.entrants import acting
@@ -25,7 +24,7 @@ from envs.api import Array, EnvError
 from envs.games.make import make_game
 from experiment.run import Clocks, Progress, Run
 from experiment.seeding import Seeds
-from supervised.accelerate import device_of
+from supervised.accelerate import device_of, use_cpu
 
 
 class Training:
@@ -41,7 +40,7 @@ class Training:
     def __init__(self, config: Learning) -> None:
         self.config = config
         self.seeds = Seeds(config.seed)
-        torch.set_num_threads(config.runtime.threads)
+        use_cpu(config.runtime.threads)
         self.module = algorithm(config.algorithm).load()
         if config.runtime.kind == "ray":
             require(config.runtime)

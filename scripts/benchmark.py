@@ -52,9 +52,9 @@ def main(argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    import torch
+    from supervised.accelerate import use_cpu
 
-    torch.set_num_threads(asked.threads)
+    use_cpu(asked.threads)
     setting = {"pairs": asked.pairs, "threads": asked.threads} | machine()
     print(", ".join(f"{key} {value}" for key, value in setting.items()), flush=True)
     rows, absent = [], {}

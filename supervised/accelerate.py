@@ -6,6 +6,8 @@ changed in place, `inputs` (tensors or None) are only read.
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import types
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +17,7 @@ from torch import Tensor
 from torch.utils import _pytree as pytree
 
 Step = Callable[..., Any]
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # <malloc.h>
 
 
 def accelerate(step: Step, device: torch.device, compiled: bool) -> Step:
@@ -37,6 +40,19 @@ def _own(step: Step) -> Step:
         return step(*arguments)
 
     return types.FunctionType(call.__code__.replace(), call.__globals__, closure=call.__closure__)
+
+
+def use_cpu(threads: int) -> None:
+    """Let torch compute with so many threads, and keep the memory that it is done with.
+
+    glibc hands large blocks back to the system as soon as they are free, and gets them back a page fault at a time: a
+    residual network of 4 blocks plays a quarter faster without. Other C libraries are left alone.
+    """
+    torch.set_num_threads(threads)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        for parameter, size in ((M_MMAP_THRESHOLD, 2**30), (M_TRIM_THRESHOLD, 2**31 - 1)):
+            mallopt(parameter, size)
 
 
 def device_of(name: str) -> torch.device:

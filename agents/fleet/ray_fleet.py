@@ -32,13 +32,12 @@ class RemoteActor:
 
     def begin(self, raw: dict[str, Any], index: int, incarnation: int, state: State) -> None:
         """Build the actor from the config; let it go on from `state` unless that is empty."""
-        import torch
-
         from agents.registry import algorithm, parse
+        from supervised.accelerate import use_cpu
 
         config = parse(raw)
         assert isinstance(config, Learning)
-        torch.set_num_threads(config.runtime.threads)
+        use_cpu(config.runtime.threads)
         self.actor = algorithm(config.algorithm).load().actor(config, index, incarnation)
         if state:
             self.actor.load_state_dict(state)
