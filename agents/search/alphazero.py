@@ -86,7 +86,9 @@ class Learner:
         options = self.config.learner
         if self.board:
             obs = obs.contiguous(memory_format=torch.channels_last)
-        logits, expected = self.flat.call(parameters, obs, seat)
+        dtype = getattr(torch, self.config.network.training_dtype)
+        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+            logits, expected = (output.float() for output in self.flat.call(parameters, obs, seat))
         log_prob = torch.where(legal, logits, torch.finfo(logits.dtype).min).log_softmax(-1)
         cross = -(policy * log_prob).sum(-1).mean()
         entropy = -torch.xlogy(policy, policy).sum(-1).mean()

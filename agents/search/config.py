@@ -64,7 +64,9 @@ class BoardNetwork(Config):
     hidden: Positive = 64
     """width of the value head's hidden layer; of every layer, where a game shows no board"""
     inference_dtype: Literal["float32", "bfloat16"] = "bfloat16"
-    """number format of the networks that play; the learner's is float32"""
+    """number format of the networks that play"""
+    training_dtype: Literal["float32", "bfloat16"] = "float32"
+    """number format of the learner's convolutions and products; its parameters and its loss are always float32"""
 
 
 class SelfPlaySearch(Search):
@@ -82,15 +84,17 @@ class SelfPlay(Config):
     temperature: PositiveFloat = 1.0
     """early moves are drawn in proportion to search probability ** (1 / temperature)"""
     temperature_plies: Natural = 10
-    """how many moves of a game are drawn so; later ones are the search's choice"""
+    """moves of a game, random ones included, that are drawn so; later ones are the search's choice"""
     random_plies: Natural = 0
-    """a game begins with up to so many random moves, any number alike, which are not learned from"""
+    """a game begins with up to so many random moves, which cost no search and are neither counted nor learned from"""
     full_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     """playout cap randomization: fraction of moves that are searched in full, with noise, and learned from"""
     fast_simulations: Positive = 8
     """simulations of the other moves, which only bring games on"""
     cache: Natural = 0
     """positions whose evaluation each actor keeps until the weights change; 0 keeps none"""
+    adjudicate: bool = False
+    """a game ends as soon as its result is proven, which search.proven finds out"""
     resign: Annotated[float, Field(gt=-1, lt=0)] | None = None
     """a seat resigns when its search value is below this fraction of a loss; null: games are played to their end"""
     resign_checked: Fraction = 0.1
@@ -169,6 +173,12 @@ class AlphaZero(Learning):
     def _search_is_repeatable(self) -> Self:
         if self.search.seconds is not None:
             raise ValueError("search.seconds is for playing: self-play must not depend on how fast the machine is")
+        return self
+
+    @model_validator(mode="after")
+    def _proofs_are_sought(self) -> Self:
+        if self.selfplay.adjudicate and not self.search.proven:
+            raise ValueError("selfplay.adjudicate=true ends games whose result is proven: it needs search.proven=true")
         return self
 
     @model_validator(mode="after")

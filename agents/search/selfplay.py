@@ -68,7 +68,6 @@ class Ongoing(NamedTuple):
 
     actions: list[int]  # chance's too
     records: list[Record]
-    opening: int  # so many of the actions are random, and not learned from
     checked: bool  # is played to its end even when a seat would resign
     given_up: list[int]  # seats that would have resigned, in order
 
@@ -87,7 +86,8 @@ class SelfPlay:
         self.rng = Seeds(config.seed).generator("actor", index, incarnation)
         self.version = 0
         self.games = [self._begin() for _ in range(self.count)]
-        self.positions = self._past_chance(self.game.initial(self.count), np.arange(self.count))
+        self.positions = self.game.initial(self.count)
+        self._open(np.arange(self.count))
 
     def load(self, weights: Array, version: int) -> None:
         self.replica.load(weights)
@@ -132,26 +132,22 @@ class SelfPlay:
         played = np.array([len(game.actions) for game in self.games])
         drawn = tempered(result.policy, options.temperature, self.rng)
         actions = np.where(played < options.temperature_plies, drawn, result.action)
-        opening = played < np.array([game.opening for game in self.games])
-        if options.random_plies:
-            actions = np.where(opening, draw(self.game.legal(self.positions), self.rng.random(self.count)), actions)
         if full:
             logs = np.log(result.policy, where=result.policy > 0, out=np.zeros_like(result.policy))
             self.entropies.append(float(-(result.policy * logs).sum(1).mean()))
-            for row in np.flatnonzero(~opening).tolist():
+            for row in range(self.count):
                 position = self.positions[row : row + 1].copy()
                 record = Record(int(played[row]), position, result.policy[row], result.value[row])
                 self.games[row].records.append(record)
         resigned = self._resigned(result.value)
-        self.positions = self.game.step(self.positions, actions)
-        for game, action in zip(self.games, actions.tolist(), strict=True):
-            game.actions.append(action)
-        self.positions = self._past_chance(self.positions, np.arange(self.count))
+        self._move(np.arange(self.count), actions)
         over = self.game.seat(self.positions) == TERMINAL
         returns = self.game.returns(self.positions)
         for row in np.flatnonzero(resigned >= 0).tolist():
             returns[row] = scale_of(spec) * np.where(np.arange(spec.seats) == resigned[row], -1.0, 1.0)
-        self._restart(np.flatnonzero(over | (resigned >= 0)), returns)
+        known = result.proven & options.adjudicate
+        returns[known] = result.value[known]
+        self._restart(np.flatnonzero(over | known | (resigned >= 0)), returns)
 
     def _resigned(self, values: Array) -> Array:
         """The seat that resigns in each game, or -1; `values` [G, P] are the search's."""
@@ -174,20 +170,39 @@ class SelfPlay:
             self.ended.append((self.games[row], returns[row]))
             self.games[row] = self._begin()
         if len(rows):
-            self.positions[rows] = self._past_chance(self.game.initial(len(rows)), rows)
+            self._open(rows)
 
     def _begin(self) -> Ongoing:
         checked = self.options.resign is not None and bool(self.rng.random() < self.options.resign_checked)
-        return Ongoing([], [], int(self.rng.integers(self.options.random_plies + 1)), checked, [])
+        return Ongoing([], [], checked, [])
 
-    def _past_chance(self, positions: Positions, rows: Array) -> Positions:
-        """The positions of the games in `rows`, where chance has moved until a seat is to move or the game is over."""
-        while len(lucky := np.flatnonzero(self.game.seat(positions) == CHANCE)):
-            outcomes = draw(self.game.chance(positions[lucky]), self.rng.random(len(lucky)))
-            positions[lucky] = self.game.step(positions[lucky], outcomes)
-            for row, outcome in zip(rows[lucky], outcomes.tolist(), strict=True):
+    def _open(self, rows: Array) -> None:
+        """Begin the games in `rows` with their random moves. A beginning that ends the game is drawn again."""
+        while len(rows):
+            for row in rows.tolist():
+                self.games[row].actions.clear()
+            self.positions[rows] = self.game.initial(len(rows))
+            self._past_chance(rows)
+            plies = self.rng.integers(self.options.random_plies + 1, size=len(rows))
+            for ply in range(plies.max()):
+                going = rows[(plies > ply) & (self.game.seat(self.positions[rows]) != TERMINAL)]
+                self._move(going, draw(self.game.legal(self.positions[going]), self.rng.random(len(going))))
+            rows = rows[self.game.seat(self.positions[rows]) == TERMINAL]
+
+    def _move(self, rows: Array, actions: Array) -> None:
+        """An action in each of the games in `rows`, and then chance's."""
+        self.positions[rows] = self.game.step(self.positions[rows], actions)
+        for row, action in zip(rows.tolist(), actions.tolist(), strict=True):
+            self.games[row].actions.append(action)
+        self._past_chance(rows)
+
+    def _past_chance(self, rows: Array) -> None:
+        """Let chance move in the games in `rows` until a seat is to move or the game is over."""
+        while len(rows := rows[self.game.seat(self.positions[rows]) == CHANCE]):
+            outcomes = draw(self.game.chance(self.positions[rows]), self.rng.random(len(rows)))
+            self.positions[rows] = self.game.step(self.positions[rows], outcomes)
+            for row, outcome in zip(rows.tolist(), outcomes.tolist(), strict=True):
                 self.games[row].actions.append(outcome)
-        return positions
 
     def _rows(self) -> Moves:
         share = self.config.learner.root_value
@@ -221,7 +236,6 @@ class SelfPlay:
         spec = self.game.spec
         return {
             "actions": [game.actions for game in self.games],
-            "openings": [game.opening for game in self.games],
             "checked": [game.checked for game in self.games],
             "given_up": [game.given_up for game in self.games],
             "rows": np.array([row for row, _ in records], np.int64),
@@ -233,9 +247,9 @@ class SelfPlay:
 
     def load_state_dict(self, state: State) -> None:
         self.games = [
-            Ongoing(list(actions), [], opening, checked, list(given_up))
-            for actions, opening, checked, given_up in zip(
-                *(state[name] for name in ("actions", "openings", "checked", "given_up")), strict=True
+            Ongoing(list(actions), [], checked, list(given_up))
+            for actions, checked, given_up in zip(
+                *(state[name] for name in ("actions", "checked", "given_up")), strict=True
             )
         ]
         lines = [self._line(game.actions) for game in self.games]

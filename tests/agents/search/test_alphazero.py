@@ -8,11 +8,13 @@ import torch
 
 from agents.registry import parse
 from agents.search.alphazero import Learner, turned
+from agents.search.backward_induction import solve
 from agents.search.evaluators import Network, by_seat, from_side
 from agents.search.policy_value import PolicyValue, Replica
 from agents.search.selfplay import SelfPlay, moves, tempered
 from envs.api import GameSpec
 from envs.games.make import make_game
+from experiment.config import ConfigError
 from experiment.seeding import Seeds
 from tests.runs import raw
 
@@ -129,11 +131,29 @@ def test_random_openings_are_not_learned_from() -> None:
     assert sum(plain.episodes.lengths) == len(plain.rows.obs)
 
 
+def test_an_opening_that_ends_the_game_is_drawn_again() -> None:
+    """Nine random moves always end a game of tic-tac-toe, and five may: yet every game has a move to learn from."""
+    options = {"full_fraction": 1.0, "resign": None, "plies": 1, "temperature_plies": 0, "random_plies": 9}
+    starts = np.array([len(game.actions) for seed in range(8) for game in actor(seed=seed, selfplay=options).games])
+    assert {0, 4, 7, 8} <= set(starts.tolist()) and starts.max() == 8
+    player = actor(selfplay=options)
+    ended = 0
+    for _ in range(9):
+        opened = [len(game.actions) for game in player.games]
+        experience = player.collect()
+        lengths = [len(game.actions) for game in player.games]
+        ended += len(experience.episodes.lengths)
+        going = sum(length == before + 1 for length, before in zip(lengths, opened, strict=True))
+        assert going + len(experience.episodes.lengths) >= player.count
+        assert experience.steps == player.count, "random moves are not counted"
+    assert ended > player.count
+
+
 def test_who_resigns_has_lost() -> None:
     """At a threshold that a fresh network's values reach, games end early; those that are checked don't."""
     played = actor(selfplay={"full_fraction": 1.0, "resign": None, "plies": 30}).collect()
     resigning = actor(selfplay={"full_fraction": 1.0, "resign": -0.01, "resign_checked": 0.0, "plies": 30}).collect()
-    assert np.mean(resigning.episodes.lengths) < np.mean(played.episodes.lengths)
+    assert min(played.episodes.lengths) >= 5 > min(resigning.episodes.lengths), "no one wins in four moves"
     assert set(resigning.episodes.returns) <= {-1.0, 0.0, 1.0}
     checked = actor(selfplay={"full_fraction": 1.0, "resign": -0.01, "resign_checked": 1.0, "plies": 30}).collect()
     assert checked.measures is not None and 0 < checked.measures["selfplay/resigned_wrongly"] < 1
@@ -173,6 +193,43 @@ def test_symmetries_move_the_board_and_the_policy_alike() -> None:
         assert not empty[np.arange(9), new.policy.argmax(1)].any()
         different += int((new.obs != rows.obs).any())
     assert different > 10
+
+
+def test_proven_results_end_a_game_and_are_right() -> None:
+    """Every row of such a game gets what best play brings after its last position, by backward induction."""
+    options: dict[str, Any] = {"full_fraction": 1.0, "resign": None, "plies": 20, "random_plies": 6, "cache": 0}
+    search = {"simulations": 60, "proven": True}
+    played = actor(selfplay=options, search=search).collect()
+    player = actor(selfplay=options | {"adjudicate": True}, search=search, learner={"root_value": 0.0})
+    solution, results = solve(player.game), list[float]()
+    for _ in range(3):
+        experience = player.collect()
+        for game, returns in player.ended:
+            np.testing.assert_array_equal(returns, solution.lookup(game.records[-1].position)[0])
+            results.append(returns[0])
+    assert np.mean(experience.episodes.lengths) < np.mean(played.episodes.lengths)
+    assert set(results) == {-1.0, 0.0, 1.0}
+    with pytest.raises(ConfigError, match="search.proven"):
+        config(selfplay={"adjudicate": True}, search={"proven": False})
+
+
+def test_training_in_bfloat16_points_the_same_way() -> None:
+    """Nearly the same gradient, in float32; not exactly, or the option did nothing."""
+    game, rng = make_game("connect_four"), np.random.default_rng(0)
+    positions = game.step(game.initial(7), np.arange(7))
+    rows = moves(game, positions, rng.dirichlet(np.ones(7), 7), rng.choice([-1.0, 1.0], (7, 1)) * np.array([1.0, -1.0]))
+    columns = [torch.from_numpy(column) for column in rows]
+    gradients = list[torch.Tensor]()
+    for dtype in ("float32", "bfloat16"):
+        options = config(game="connect_four", network={"filters": 16, "training_dtype": dtype})
+        learner = Learner(options, game, Seeds(0), CPU, compiled=False)
+        gradient, metrics = learner.gradient(
+            learner.flat.parameters, columns[0].float(), columns[1].long(), *columns[2:]
+        )
+        assert gradient.dtype == metrics["loss"].dtype == torch.float32
+        gradients.append(gradient)
+    single, half = gradients
+    assert torch.nn.functional.cosine_similarity(single, half, 0) > 0.99 and not torch.equal(single, half)
 
 
 def test_the_learner_fits_what_it_is_shown_and_leaves_the_illegal_out() -> None:
