@@ -116,7 +116,9 @@ RUNS: dict[str, dict[str, Any]] = {
             "games": 8, "plies": 2, "full_fraction": 0.7, "fast_simulations": 3, "cache": 64, "resign": -0.5,
             "temperature_plies": 4, "random_plies": 2,
         },
-        "learner": {"batch_size": 8, "learning_rate": {"kind": "linear", "start": 1e-2, "end": 0.0}, "root_value": 0.2},
+        "learner": {
+            "batch_size": 8, "learning_rate": {"kind": "linear", "start": 1e-2, "end": 0.0}, "value_lambda": 0.8,
+        },
         "memory": {"capacity": 200, "start": 20},
         "evaluation": {
             "every": 250, "games": 4, "simulations": 3, "opponents": ["random", "one_ply"], "every_line": True,

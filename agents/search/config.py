@@ -112,8 +112,8 @@ class AlphaZeroLearner(Config):
     """weight of the value error"""
     regularization: NonNegative = 1e-4
     """weight of the sum of squared parameters"""
-    root_value: Fraction = 0.0
-    """share of the search's value in the value target; the rest is the game's result"""
+    value_lambda: Fraction = 1.0
+    """value targets are lambda-returns over the searches' values from a position on; 1 is the game's result alone"""
     max_gradient_norm: PositiveFloat = 10.0
     """longer gradients are scaled down to this Euclidean norm"""
     adam_epsilon: PositiveFloat = 1e-8

@@ -40,7 +40,7 @@ class Record(NamedTuple):
     ply: int  # how many actions, chance's too, came before
     position: Positions  # [1, ...]
     policy: Array  # [A]
-    value: Array  # [P] of the search
+    number: int  # of the search, among those of its game
 
 
 def moves(game: Game, positions: Positions, policy: Array, returns: Array) -> Moves:
@@ -63,11 +63,24 @@ def tempered(policy: Array, temperature: float, rng: np.random.Generator) -> Arr
     return np.asarray((logits + rng.gumbel(size=policy.shape)).argmax(1))
 
 
+def mixed(values: Array, returns: Array, share: float) -> Array:
+    """The lambda-returns [n, P] of a game's n searches: G[t] = (1 - lambda) v[t] + lambda G[t + 1], lambda is `share`.
+
+    values [n, P] are the searches', returns [P] the game's, G[n]. There are no rewards on the way, and no discount.
+    """
+    targets = np.empty_like(values)
+    following = returns
+    for t in range(len(values) - 1, -1, -1):
+        targets[t] = following = (1 - share) * values[t] + share * following
+    return targets
+
+
 class Ongoing(NamedTuple):
     """One game in progress."""
 
     actions: list[int]  # chance's too
     records: list[Record]
+    values: list[Array]  # [P] of each search
     checked: bool  # is played to its end even when a seat would resign
     given_up: list[int]  # seats that would have resigned, in order
 
@@ -137,8 +150,10 @@ class SelfPlay:
             self.entropies.append(float(-(result.policy * logs).sum(1).mean()))
             for row in range(self.count):
                 position = self.positions[row : row + 1].copy()
-                record = Record(int(played[row]), position, result.policy[row], result.value[row])
-                self.games[row].records.append(record)
+                game = self.games[row]
+                game.records.append(Record(int(played[row]), position, result.policy[row], len(game.values)))
+        for game, value in zip(self.games, result.value, strict=True):
+            game.values.append(value)
         resigned = self._resigned(result.value)
         self._move(np.arange(self.count), actions)
         over = self.game.seat(self.positions) == TERMINAL
@@ -174,7 +189,7 @@ class SelfPlay:
 
     def _begin(self) -> Ongoing:
         checked = self.options.resign is not None and bool(self.rng.random() < self.options.resign_checked)
-        return Ongoing([], [], checked, [])
+        return Ongoing([], [], [], checked, [])
 
     def _open(self, rows: Array) -> None:
         """Begin the games in `rows` with their random moves. A beginning that ends the game is drawn again."""
@@ -205,15 +220,16 @@ class SelfPlay:
                 self.games[row].actions.append(outcome)
 
     def _rows(self) -> Moves:
-        share = self.config.learner.root_value
-        records = [(record, returns) for game, returns in self.ended for record in game.records]
+        records = [record for game, _ in self.ended for record in game.records]
         if not records:
             nothing = self.game.initial(1)[:0]
             return moves(self.game, nothing, np.zeros((0, self.game.spec.actions)), np.zeros((0, self.game.spec.seats)))
-        positions = np.concatenate([record.position for record, _ in records])
-        policy = np.stack([record.policy for record, _ in records])
-        values = np.stack([(1 - share) * returns + share * record.value for record, returns in records])
-        return moves(self.game, positions, policy, values)
+        values = list[Array]()
+        for game, returns in self.ended:
+            targets = mixed(np.stack(game.values), returns, self.config.learner.value_lambda)
+            values += [targets[record.number] for record in game.records]
+        positions = np.concatenate([record.position for record in records])
+        return moves(self.game, positions, np.stack([record.policy for record in records]), np.stack(values))
 
     def _measures(self, seconds: float, evaluated: int) -> dict[str, float]:
         measures = {
@@ -241,22 +257,23 @@ class SelfPlay:
             "rows": np.array([row for row, _ in records], np.int64),
             "plies": np.array([record.ply for _, record in records], np.int64),
             "policies": np.array([record.policy for _, record in records]).reshape(-1, spec.actions),
-            "values": np.array([record.value for _, record in records]).reshape(-1, spec.seats),
+            "numbers": np.array([record.number for _, record in records], np.int64),
+            "values": [np.array(game.values).reshape(-1, spec.seats) for game in self.games],
             "rng": self.rng.bit_generator.state,
         }
 
     def load_state_dict(self, state: State) -> None:
         self.games = [
-            Ongoing(list(actions), [], checked, list(given_up))
-            for actions, checked, given_up in zip(
-                *(state[name] for name in ("actions", "checked", "given_up")), strict=True
+            Ongoing(list(actions), [], list(values.copy()), checked, list(given_up))
+            for actions, values, checked, given_up in zip(
+                *(state[name] for name in ("actions", "values", "checked", "given_up")), strict=True
             )
         ]
         lines = [self._line(game.actions) for game in self.games]
         self.positions = np.concatenate([line[-1] for line in lines])
         for index, (row, ply) in enumerate(zip(state["rows"], state["plies"], strict=True)):
-            policy, value = state["policies"][index].copy(), state["values"][index].copy()
-            self.games[row].records.append(Record(int(ply), lines[row][ply], policy, value))
+            policy, number = state["policies"][index].copy(), int(state["numbers"][index])
+            self.games[row].records.append(Record(int(ply), lines[row][ply], policy, number))
         self.rng.bit_generator.state = state["rng"]
 
     def _line(self, actions: list[int]) -> list[Positions]:

@@ -11,7 +11,7 @@ from agents.search.alphazero import Learner, turned
 from agents.search.backward_induction import solve
 from agents.search.evaluators import Network, by_seat, from_side
 from agents.search.policy_value import PolicyValue, Replica
-from agents.search.selfplay import SelfPlay, moves, tempered
+from agents.search.selfplay import SelfPlay, mixed, moves, tempered
 from envs.api import GameSpec
 from envs.games.make import make_game
 from experiment.config import ConfigError
@@ -88,11 +88,34 @@ def test_draws_follow_the_policy_and_its_temperature() -> None:
         assert counts[3] == 0
 
 
+def test_value_targets_mix_what_searches_found_later_with_the_result() -> None:
+    values, returns = np.array([[0.0, 0.0], [0.5, -0.5], [1.0, -1.0]]), np.array([-1.0, 1.0])
+    np.testing.assert_array_equal(mixed(values, returns, 1.0), [returns] * 3)
+    np.testing.assert_array_equal(mixed(values, returns, 0.0), values)
+    # by hand, backwards: (1 - 1) / 2 = 0, (0.5 + 0) / 2 = 0.25, (0 + 0.25) / 2 = 0.125
+    np.testing.assert_array_equal(mixed(values, returns, 0.5)[:, 0], [0.125, 0.25, 0.0])
+
+
+def test_rows_get_the_target_of_their_own_search() -> None:
+    """With lambda 0 a row's value is its search's, also where fast searches without a row came between."""
+    options = {"full_fraction": 0.5, "resign": None, "cache": 0, "plies": 12, "random_plies": 2}
+    player = actor(selfplay=options, learner={"value_lambda": 0.0})
+    experience, row = player.collect(), 0
+    assert any(len(game.values) > len(game.records) for game, _ in player.ended)
+    for game, _ in player.ended:
+        assert len(game.values) <= len(game.actions)
+        for record in game.records:
+            expected = game.values[record.number][record.ply % 2]
+            assert experience.rows.value[row, 0] == pytest.approx(expected, abs=1e-6)
+            row += 1
+    assert row == len(experience.rows.value)
+
+
 def test_games_are_delivered_whole_and_pay_what_they_paid() -> None:
     """Every row's value is the result from its mover's side; rows of a game are in the order they were played in."""
     player = actor(
         selfplay={"full_fraction": 1.0, "resign": None, "cache": 0, "plies": 5, "random_plies": 0},
-        learner={"root_value": 0.0},
+        learner={"value_lambda": 1.0},
     )
     delivered, steps, results = 0, 0, []
     for _ in range(4):
@@ -200,7 +223,7 @@ def test_proven_results_end_a_game_and_are_right() -> None:
     options: dict[str, Any] = {"full_fraction": 1.0, "resign": None, "plies": 20, "random_plies": 6, "cache": 0}
     search = {"simulations": 60, "proven": True}
     played = actor(selfplay=options, search=search).collect()
-    player = actor(selfplay=options | {"adjudicate": True}, search=search, learner={"root_value": 0.0})
+    player = actor(selfplay=options | {"adjudicate": True}, search=search, learner={"value_lambda": 1.0})
     solution, results = solve(player.game), list[float]()
     for _ in range(3):
         experience = player.collect()
