@@ -25,12 +25,13 @@ import torch
 from torch import Tensor
 
 from agents.api import Actor, Episodes, Experience, Parts, Player, Sample, State
+from agents.explore import draw
 from agents.means import Means
 from agents.memory.ratio import EveryCollection
 from agents.memory.reservoir import Reservoir
 from agents.regret.best_response import nash_conv
 from agents.regret.config import DeepCFR
-from agents.regret.lockstep import Advantages, Strategies, Traversals, draw, regret_matching, traverse
+from agents.regret.lockstep import Advantages, Strategies, Traversals, regret_matching, traverse
 from agents.regret.networks import Acting, Infosets, Network, softmax
 from agents.regret.policies import TabularPlayer, table
 from agents.regret.tree import MEMORY, Tree, compile_tree

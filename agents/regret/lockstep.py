@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from agents.explore import draw
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions
 
 Policy = Callable[[Array, Array, Array], Array]  # known [n, F], legal [n, A], seat [n] -> probabilities [n, A]
@@ -126,13 +127,6 @@ def once_each(policy: Policy, known: Array, legal: Array, seat: Array) -> Array:
     _, first, which = np.unique(rows, return_index=True, return_inverse=True)
     chosen: Array = policy(known[first], legal[first], seat[first])[which]
     return chosen
-
-
-def draw(probability: Array, uniform: Array) -> Array:
-    """One action of each row of `probability` [n, A], by numbers in [0, 1) [n]: its own number for every row."""
-    bound = probability.cumsum(1)
-    drawn: Array = (bound > (uniform * bound[:, -1])[:, None]).argmax(1)
-    return drawn
 
 
 def regret_matching(advantage: Array, legal: Array) -> Array:
