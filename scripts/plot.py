@@ -1,4 +1,4 @@
-"""Draw learning curves of runs: python scripts/plot.py RUN [RUN ...] --out curve.png [--metric rollout/ep_rew_mean]
+"""Draw learning curves of runs: python scripts/plot.py RUN [RUN ...] --out curve.png [--metric NAME [NAME ...]]
 
 Runs whose directories differ only in a trailing -NUMBER (seeds) are drawn as one line, their median, in a band from the
 lowest to the highest.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -48,16 +49,38 @@ def band(curves: list[Curve]) -> tuple[Curve, Curve]:
     return steps, np.stack([values.min(0), np.median(values, 0), values.max(0)])
 
 
+def shared(metrics: list[str]) -> str:
+    """What the names of metrics begin with, in whole parts; of a single one its name."""
+    return metrics[0] if len(metrics) == 1 else os.path.commonpath(metrics)
+
+
+def label(run: str, metric: str, seeds: int, metrics: list[str]) -> str:
+    """What is written beside a line."""
+    of_seeds = f", median and range of {seeds} seeds" if seeds > 1 else ""
+    part = metric.removeprefix(shared(metrics)).lstrip("/")
+    return f"{run}{', ' if part else ''}{part}{of_seeds}"
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
-    parser.add_argument("--metric", default="rollout/ep_rew_mean", help="what to draw (rollout/ep_rew_mean)")
+    parser.add_argument(
+        "--metric",
+        nargs="+",
+        default=["rollout/ep_rew_mean"],
+        metavar="NAME",
+        help="what to draw, in one picture (rollout/ep_rew_mean)",
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the picture: .png, .svg, .pdf")
     parser.add_argument("--log", action="store_true", help="a logarithmic axis for the metric")
     parser.add_argument("--title", default="", help="above the picture")
     asked = parser.parse_args(argv)
     try:
-        curves = {n: [curve(run, asked.metric) for run in runs] for n, runs in grouped(asked.runs).items()}
+        curves = {
+            label(name, metric, len(runs), asked.metric): [curve(run, metric) for run in runs]
+            for name, runs in grouped(asked.runs).items()
+            for metric in asked.metric
+        }
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -69,10 +92,9 @@ def main(argv: list[str] | None = None) -> int:
     figure, axes = pyplot.subplots(figsize=(7, 3.6), layout="constrained")
     for name, lines in curves.items():
         steps, (low, middle, high) = band(lines)
-        label = name if len(lines) == 1 else f"{name}, median and range of {len(lines)} seeds"
-        axes.plot(steps, middle, marker="o" if len(steps) == 1 else None, label=label)
+        axes.plot(steps, middle, marker="o" if len(steps) == 1 else None, label=name)
         axes.fill_between(steps, low, high, alpha=0.2)
-    axes.set(xlabel="steps", ylabel=asked.metric, title=asked.title, yscale="log" if asked.log else "linear")
+    axes.set(xlabel="steps", ylabel=shared(asked.metric), title=asked.title, yscale="log" if asked.log else "linear")
     axes.legend()
     axes.grid(alpha=0.3)
     figure.savefig(asked.out, dpi=120)
