@@ -6,7 +6,7 @@
 AGENT is a run directory, a checkpoint directory, random, or sb3:FILE.zip; in an environment, differences are to the
 first. In a game it may also be one_ply, minimax[:DEPTH], mcts:SIMULATIONS, DIRECTORY@SIMULATIONS (with search), human,
 openspiel:mcts:SIMULATIONS, or openspiel:uci:PROGRAM: everybody plays everybody, from every seat, after the same random
-openings.
+openings. With --graded each one moves once in positions whose moves have known values, instead.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 DEFAULTS = {"episodes": 100, "rows": 8, "games": 400, "workers": 1}
 ALONE = ("env", "env_options", "episodes", "rows", "gif")  # what goes with an environment only
-TOGETHER = ("game", "games", "openings", "time_limit", "workers", "sprt", "league", "plot")  # and with a game
+TOGETHER = ("game", "games", "openings", "time_limit", "workers", "sprt", "league", "plot", "graded")  # and with a game
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -56,6 +56,9 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     game.add_argument(
         "--league", metavar="FILE", type=Path, help="add the games to this SQLite file, and rate all in it"
     )
+    game.add_argument(
+        "--graded", metavar="SET", nargs="+", help="how often each agent errs in these sets, as connect_four_early"
+    )
     game.add_argument("--plot", metavar="FILE", type=Path, help="draw the ratings")
     return parser.parse_args(argv)
 
@@ -66,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         game = the_game(asked)
         complete(asked, game)
-        perform = alone(asked) if game is None else together(asked, game)
+        perform = alone(asked) if game is None else graded(asked, game) if asked.graded else together(asked, game)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -215,6 +218,41 @@ def together(asked: argparse.Namespace, game: str) -> Callable[[], None]:
         if asked.plot:
             standings.draw_ratings(named, terms.game, asked.plot)
             print(f"{asked.plot} shows the ratings")
+
+    return perform
+
+
+def graded(asked: argparse.Namespace, name: str) -> Callable[[], None]:
+    """Ready to let every agent move in graded positions. Raises ValueError where that can't be done."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from agents.arena.entrants import entrant, settled
+    from agents.search.grading import error_rate, load
+    from envs.games.make import make_game
+    from experiment.seeding import Seeds
+
+    game, seeds = make_game(name), Seeds(asked.seed or 0)
+    sets = {each: load(each, game) for each in asked.graded}
+    players = {agent: entrant(agent, game, asked.trust) for agent in map(settled, asked.agents)}
+
+    def perform() -> None:
+        console, found = Console(markup=False), []
+        shown = Table(title=f"{name}: results given away")
+        shown.add_column("player", overflow="fold")
+        for heading in ("set", "errors %", "95 %", "positions"):
+            shown.add_column(heading, no_wrap=True)
+        with console.status(f"{name}: graded positions"):
+            for agent, player in players.items():
+                for each, positions in sets.items():
+                    rate = error_rate(player, positions, seeds.generator("graded", agent, each))
+                    interval = "{:.1f} to {:.1f}".format(*(100 * bound for bound in rate.interval))
+                    shown.add_row(Text(agent), each, f"{100 * rate.rate:.1f}", interval, str(rate.positions))
+                    found.append({"name": agent, "set": each} | rate._asdict())
+        console.print(shown)
+        if asked.json:
+            write(asked.json, {"game": name, "seed": asked.seed or 0, "graded": found})
 
     return perform
 

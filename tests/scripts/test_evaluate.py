@@ -31,6 +31,22 @@ def test_the_same_request_gives_the_same_results(tmp_path: Path) -> None:
     assert standing["interval"][0] < standing["mean"] < standing["interval"][1]
 
 
+def test_agents_are_graded_where_every_move_is_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, late = tmp_path / "graded.json", ["--graded", "connect_four_late", "connect_four_middle"]
+    assert main(["random", "mcts:400", "--game", "connect_four", *late, "--json", str(file)]) == 0
+    assert "results given away" in capsys.readouterr().out
+    found = json.loads(file.read_text())["graded"]
+    assert [(each["name"], each["set"]) for each in found] == [
+        (name, part) for name in ("random", "mcts:400") for part in late[1:]
+    ]
+    rates = [each["rate"] for each in found]
+    assert max(rates[2:]) < 0.3 < min(rates[:2]), "guessing gives more away than searching does"
+    assert all(each["rate"] * 500 == pytest.approx(each["mistakes"]) for each in found)
+    assert main(["random", "--game", "hex", *late]) == 2
+    assert main(["random", "--game", "connect_four", "--graded", "connect_fore"]) == 2
+    assert "known are connect_four_early" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
