@@ -15,6 +15,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
+from agents import explore
 from agents.api import Experience, Sample
 from agents.memory.ratio import EveryCollection
 from agents.memory.reservoir import Reservoir
@@ -147,7 +148,7 @@ def test_chance_is_sampled_at_every_visit(name: str) -> None:
 
 
 def test_mistake_one_outcome_of_chance_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    draw = lockstep.draw
+    draw = explore.draw
     monkeypatch.setattr(
         lockstep, "draw", lambda probability, uniform: draw(probability, np.resize(uniform[:1], len(uniform)))
     )
