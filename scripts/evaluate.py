@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 DEFAULTS = {"episodes": 100, "rows": 8, "games": 400, "workers": 1}
 ALONE = ("env", "env_options", "episodes", "rows", "gif")  # what goes with an environment only
-TOGETHER = ("game", "games", "openings", "time_limit", "workers", "sprt", "league", "plot", "graded")  # and with a game
+MATCHES = ("games", "openings", "time_limit", "workers", "sprt", "league", "plot")  # with matches only
+TOGETHER = ("game", *MATCHES, "graded")  # and with a game
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -98,6 +99,8 @@ def complete(asked: argparse.Namespace, game: str | None) -> None:
         option = "--" + strange[0].replace("_", "-")
         place = "games, and --game is missing" if game is None else "environments, and this is a game"
         raise ValueError(f"{option} is for {place}")
+    if asked.graded and (strange := [name for name in MATCHES if getattr(asked, name) is not None]):
+        raise ValueError(f"--{strange[0].replace('_', '-')} is for matches, and --graded plays none")
     for name, value in DEFAULTS.items():
         if getattr(asked, name) is None:
             setattr(asked, name, value)

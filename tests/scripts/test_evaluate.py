@@ -45,6 +45,8 @@ def test_agents_are_graded_where_every_move_is_known(tmp_path: Path, capsys: pyt
     assert main(["random", "--game", "hex", *late]) == 2
     assert main(["random", "--game", "connect_four", "--graded", "connect_fore"]) == 2
     assert "known are connect_four_early" in capsys.readouterr().err
+    assert main(["random", "--game", "connect_four", *late, "--league", str(tmp_path / "league.sqlite")]) == 2
+    assert "--league is for matches" in capsys.readouterr().err and not (tmp_path / "league.sqlite").exists()
 
 
 @pytest.mark.parametrize(
