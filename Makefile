@@ -7,7 +7,7 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: install train test test-slow lint docs clean
+.PHONY: install train test test-slow lint docs golden clean
 
 install: $(STAMP)
 
@@ -45,6 +45,10 @@ test-slow: install
 # Regenerates the option tables in docs/ from the configs' own help texts.
 docs: install
 	$(BIN)/python scripts/docs.py
+
+# Writes the golden traces anew, after a change that was meant to change numbers.
+golden: install
+	$(BIN)/python -m tests.traces
 
 # Runs stay: they cost time. The virtual environment goes with `rm -r .venv`.
 clean:
