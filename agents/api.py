@@ -9,24 +9,29 @@
             memory.update(sample, learner.update(sample))
         fleet.publish(learner.weights(), version := version + 1)
 
-An algorithm is a module with `make` (learner, memory, ratio), `policy` and `actor`; its config is a frozen model in
-its family's `config.py`, so that configs are checked without loading torch. `registry.py` lists them.
+An algorithm is a module that ends with `ALGORITHM = Algorithm(...)`: what the platform can ask of it. Its config is a
+frozen model in a module of its own, so that configs are checked without loading torch. `registry.py` lists both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from envs.api import Array, GameSpec, Positions, Spec, Step
+from agents.config import Experiment
+from envs.api import Array, Game, Positions, Spec, Step
+from experiment.course import Course, Stateful
+from experiment.course import State as State  # part of every role, and so of this page
+from experiment.seeding import Seeds
 
 if TYPE_CHECKING:
     import torch
 
 Carry = Any  # what a policy remembers from step to step: None, or a NamedTuple of arrays [B, ...]
-State = dict[str, Any]  # nested: dicts with string keys; arrays, numbers, strings, None and lists at the leaves
+C = TypeVar("C", bound=Experiment)
 
 
 class Transition(NamedTuple):
@@ -100,33 +105,25 @@ class Policy(Protocol):
         ...
 
 
-class Actor(Protocol):
+class Actor(Stateful, Protocol):
     """A policy and its world."""
 
     def load(self, weights: Array, version: int) -> None: ...
 
     def collect(self) -> Experience: ...
 
-    def state_dict(self) -> State: ...
-
-    def load_state_dict(self, state: State) -> None: ...
-
     def close(self) -> None: ...
 
 
-class Memory(Protocol):
+class Memory(Stateful, Protocol):
     def add(self, experience: Experience) -> None: ...
 
     def sample(self) -> Sample: ...
 
     def update(self, sample: Sample, priority: torch.Tensor | None) -> None: ...
 
-    def state_dict(self) -> State: ...
 
-    def load_state_dict(self, state: State) -> None: ...
-
-
-class Learner(Protocol):
+class Learner(Stateful, Protocol):
     def update(self, sample: Sample) -> torch.Tensor | None:
         """Learn from a sample, without waiting for the device. Returns the new priority [n] of its rows, if any."""
         ...
@@ -143,13 +140,9 @@ class Learner(Protocol):
         """Called once after each collection: environment steps so far (schedules), and the normalizers' news."""
         ...
 
-    def state_dict(self) -> State: ...
 
-    def load_state_dict(self, state: State) -> None: ...
-
-
-class Fleet(Protocol):
-    """The actors of a run, wherever they live."""
+class Source(Stateful, Protocol):
+    """Where a learner's experience comes from: the actors of a run, wherever they live, or episodes that were kept."""
 
     def publish(self, weights: Array, version: int) -> None: ...
 
@@ -157,48 +150,31 @@ class Fleet(Protocol):
 
     def metrics(self) -> Mapping[str, float]: ...
 
-    def state_dict(self) -> State: ...
-
-    def load_state_dict(self, state: State) -> None: ...
-
     def close(self) -> None: ...
 
 
-class Ratio(Protocol):
+class Ratio(Stateful, Protocol):
     """Samples per insert: how many updates are due now that so many steps were made?"""
 
     def due(self, steps: int) -> int: ...
 
-    def state_dict(self) -> State: ...
 
-    def load_state_dict(self, state: State) -> None: ...
-
-
-class Evaluation(Protocol):
+class Evaluation(Stateful, Protocol):
     """How far a learner has come, by measurements that learning does not disturb."""
-
-    @property
-    def spec(self) -> Spec | GameSpec:
-        """Of the world that is learned."""
-        ...
 
     def __call__(self, weights: Array, steps: int) -> Mapping[str, float]: ...
 
-    def state_dict(self) -> State: ...
-
-    def load_state_dict(self, state: State) -> None: ...
-
 
 class Parts(NamedTuple):
-    """What an algorithm's `make` returns. Actors are made by its `actor`, which a remote process calls by itself."""
+    """What actors feed. They themselves are made by the algorithm's `actor`, which a remote process calls by itself."""
 
     learner: Learner
     memory: Memory
     ratio: Ratio
 
 
-class Solver(Protocol):
-    """Solves a game by iterations, without actors. A module with `make(config, seeds) -> Solver`."""
+class Solver(Stateful, Protocol):
+    """Solves a game by iterations, without actors."""
 
     def iterate(self, n: int) -> None:
         """n more iterations. n calls of 1 give the same as 1 call of n."""
@@ -212,19 +188,34 @@ class Solver(Protocol):
         """How far the policy is from equilibrium."""
         ...
 
-    def state_dict(self) -> State: ...
-
-    def load_state_dict(self, state: State) -> None: ...
-
 
 class Player(Protocol):
-    """Plays one game, any number of positions at once, and never explores. All that a match knows of who plays.
-
-    A module of a game's algorithm has `player(config, game, state, name)`, made of a checkpoint's state.
-    """
+    """Plays one game, any number of positions at once, and never explores. All that a match knows of who plays."""
 
     name: str
 
     def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
         """Actions [n] int64 for whoever is to move in each of n >= 1 positions; none is over or up to chance."""
         ...
+
+
+Enter = Callable[[str, Game], Player]  # who plays under a name of the arena
+
+
+@dataclass(frozen=True)
+class Algorithm(Generic[C]):
+    """What the platform can ask of an algorithm; None: it has no such thing. `state` is a checkpoint's.
+
+    It goes on in one of three ways: actors feed what `make` returns, a `solver` iterates, or it has a `course` of its
+    own, which may be made of others' (`build`). One that has both of the first two is a solver where its config has no
+    `runtime`.
+    """
+
+    make: Callable[[C, Any, Seeds, torch.device], Parts] | None = None  # (config, spec of the world, seeds, device)
+    actor: Callable[[C, int, int], Actor] | None = None  # (config, index, incarnation); called in Ray's processes too
+    evaluation: Callable[[C, Seeds, Enter], Evaluation] | None = None  # None: episodes or matches of the policy
+    solver: Callable[[C, Seeds], Solver] | None = None
+    course: Callable[[C, Seeds, Callable[[Experiment], Course]], Course] | None = None  # (config, seeds, build)
+    policy: Callable[[C, Spec, torch.device], Policy] | None = None  # acts in an environment
+    player: Callable[[C, Game, State, str], Player] | None = None  # (config, game, state, name): plays a game
+    searcher: Callable[[C, Game, State, str, int], Player] | None = None  # the same with so many simulations

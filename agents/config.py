@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
@@ -162,6 +162,13 @@ class EpisodeLogging(Logging):
     """episodes averaged in rollout/ep_rew_mean and rollout/ep_len_mean"""
 
 
+class World(NamedTuple):
+    """What a run is about."""
+
+    kind: Literal["env", "game", "data"]
+    name: str  # a Gymnasium id, a game's name, the name of a data set
+
+
 class Experiment(Config):
     """Base of every algorithm's config."""
 
@@ -178,9 +185,24 @@ class Experiment(Config):
     logging: Logging = Logging()
     """when to write metrics"""
 
+    @property
+    def world(self) -> World:
+        raise NotImplementedError(f"{type(self).__name__} does not say what it is about")
+
+
+class OfGame(Experiment):
+    """An experiment about one game."""
+
+    game: str
+    """name of the game, such as leduc_poker or connect_four(rows=4,columns=4)"""
+
+    @property
+    def world(self) -> World:
+        return World("game", self.game)
+
 
 class Learning(Experiment):
-    """Actors feed a learner: `agents.train.Training` runs it."""
+    """Actors feed a learner: `agents.courses.training.Training` is its course."""
 
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """where the learner computes: auto (a GPU when there is one), cpu, cuda, or cuda:N"""
@@ -211,17 +233,19 @@ class Control(Learning):
             )
         return self
 
+    @property
+    def world(self) -> World:
+        return World("env", self.env.id) if self.env.game is None else World("game", self.env.game)
+
 
 class SolverEvaluation(Evaluation):
     doubling: bool = True
     """evaluate after 1, 2, 4, 8, ... iterations too, which draws a curve on a logarithmic axis"""
 
 
-class Solution(Experiment):
-    """A game is solved by iterations, without actors: `agents.solve.Solving` runs it."""
+class Solution(OfGame):
+    """A game is solved by iterations, without actors: `agents.courses.solving.Solving` is its course."""
 
-    game: str
-    """name of the game, such as leduc_poker or liars_dice(numdice=1)"""
     steps: Positive = 1_000
     """iterations"""
     evaluation: SolverEvaluation = SolverEvaluation()

@@ -293,6 +293,15 @@ def make_env(config: Environment, count: int, render: bool = False) -> VectorEnv
     return make(config.id, count, config.options, atari, config.max_episode_steps, render)
 
 
+def env_spec(config: Environment) -> Spec:
+    """Of the configured environment."""
+    env = make_env(config, 1)
+    try:
+        return env.spec
+    finally:
+        env.close()
+
+
 def actor_of(
     config: Control,
     policy: Callable[..., Policy],

@@ -39,7 +39,7 @@ from safetensors import SafetensorError
 State = dict[str, Any]
 Array = NDArray[Any]
 
-FORMAT = 1
+FORMAT = 2
 _NAME = re.compile(r"step_(\d{9,})(?:\.(\d+))?")
 _TEMPORARY = ".tmp-"
 _CHUNK = 1 << 24  # bytes hashed and written, or read, at a time

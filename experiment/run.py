@@ -1,12 +1,9 @@
-"""A run's directory, its lock, its signals, its clocks and its progress bar.
+"""A run's directory, its lock, its signals and its progress bar.
 
 with Run(directory, dump(config), resume=False) as run, Progress(budget) as progress:
-    should_save = Every(10_000)
     while steps < budget and run.stop_signal is None:
         ...
         progress.update(steps, episode_return)
-        if should_save(steps):
-            save(run.checkpoints, steps, state, about)
     save(run.checkpoints, steps, state, about)
 sys.exit(exit_code(run))
 """
@@ -152,46 +149,6 @@ def _replace(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
-
-
-class Every:
-    """A clock: `should_log(steps)` is true when a multiple of `interval` was reached since it was last asked.
-
-    Interval 0 never comes. Several multiples at once count as one.
-    """
-
-    def __init__(self, interval: int) -> None:
-        if interval < 0:
-            raise ValueError(f"an interval is 0 (never) or more steps, not {interval}")
-        self._interval = interval
-        self._asked = 0  # the steps when it was last asked
-
-    def __call__(self, steps: int) -> bool:
-        before, self._asked = self._asked, steps
-        return self._interval > 0 and steps // self._interval > before // self._interval
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"asked": self._asked}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._asked = state["asked"]
-
-
-class Clocks:
-    """When a run writes metrics, measures itself and saves: each a question about the steps made."""
-
-    def __init__(self, log: int, evaluate: int, save: int) -> None:
-        self.should_log, self.should_evaluate, self.should_save = Every(log), Every(evaluate), Every(save)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: clock.state_dict() for name, clock in self._clocks().items()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, clock in self._clocks().items():
-            clock.load_state_dict(state[name])
-
-    def _clocks(self) -> dict[str, Every]:
-        return {"log": self.should_log, "evaluate": self.should_evaluate, "save": self.should_save}
 
 
 class Progress:

@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def the_game(asked: argparse.Namespace) -> str | None:
     """The game asked for, or the one that the agents' runs are about; None in an environment."""
-    from agents.arena.entrants import game_of
+    from agents.entrants import game_of
 
     if asked.game is not None or asked.env is not None:
         return str(asked.game) if asked.game is not None else None
@@ -115,8 +115,8 @@ def alone(asked: argparse.Namespace) -> Callable[[], None]:
     """Ready to measure every agent on the same episodes. Raises ValueError where that can't be done."""
     from rich.console import Console
 
-    from agents.arena.contenders import contender
     from agents.arena.paired import compare, evaluate, film, record, table
+    from agents.contenders import contender
     from experiment.seeding import Seeds
 
     if len(set(asked.agents)) < len(asked.agents):
@@ -149,8 +149,8 @@ def alone(asked: argparse.Namespace) -> Callable[[], None]:
 
 def world(asked: argparse.Namespace, count: int, render: bool = False) -> VectorEnv:
     """The environment asked for: as the first agent's run has it, or the bare id where that is another one."""
-    from agents.arena.contenders import directory, home
     from agents.config import Atari, Environment
+    from agents.contenders import directory, home
     from agents.rollout import make_env
     from experiment.config import check
 
@@ -176,12 +176,14 @@ def together(asked: argparse.Namespace, game: str) -> Callable[[], None]:
     from agents.arena.ratings import bradley_terry
     from agents.arena.sprt import sprt
     from agents.arena.tournament import invite, results
+    from agents.entrants import entrant, settled
     from experiment.seeding import Seeds
 
     people = "human" in asked.agents
     if people and asked.workers > 1:
         raise ValueError("a person plays at this terminal, in one process: leave --workers out")
-    terms = invite(game, asked.agents, asked.games, asked.openings, asked.seed or 0, asked.time_limit, asked.trust)
+    agents = [settled(name) for name in asked.agents]
+    terms = invite(game, agents, entrant, asked.games, asked.openings, asked.seed or 0, asked.time_limit, asked.trust)
     test = sprt(asked.sprt[0], asked.sprt[1], len(terms.agents), terms.seats) if asked.sprt else None
     league, run = League(asked.league) if asked.league else None, 0
     if league is not None:
@@ -191,7 +193,10 @@ def together(asked: argparse.Namespace, game: str) -> Callable[[], None]:
     def perform() -> None:
         console, played = Console(markup=False), []
         rng = Seeds(terms.seed).generator("ratings")
-        with nullcontext() if people else console.status(terms.title), closing(results(terms, asked.workers)) as bouts:
+        with (
+            nullcontext() if people else console.status(terms.title),
+            closing(results(terms, entrant, asked.workers)) as bouts,
+        ):
             for bout, games in bouts:
                 played.append(games)
                 if league is not None:
@@ -231,7 +236,7 @@ def graded(asked: argparse.Namespace, name: str) -> Callable[[], None]:
     from rich.table import Table
     from rich.text import Text
 
-    from agents.arena.entrants import entrant, settled
+    from agents.entrants import entrant, settled
     from agents.search.grading import error_rate, load
     from envs.games.make import make_game
     from experiment.seeding import Seeds

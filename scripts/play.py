@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def the_table(asked: argparse.Namespace) -> Table:
     """The game and who plays it. Raises ValueError."""
-    from agents.arena.entrants import entrant, game_of
+    from agents.entrants import entrant, game_of
     from agents.play.session import Table
     from envs.games.make import make_game
 

@@ -40,7 +40,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     asked = arguments(argv)
-    from agents.arena.entrants import entrant, game_of
+    from agents.entrants import entrant, game_of
     from agents.regret.best_response import expected_returns, nash_conv
     from agents.regret.policies import of_player, text
     from agents.regret.tree import compile_tree

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.registry import ALGORITHMS, algorithm, driver, parse
+from agents.registry import ALGORITHMS, algorithm, parse
 from experiment.config import ConfigError, describe, dump, override, read
 from experiment.run import command
 
@@ -86,10 +87,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train(config: Experiment, asked: argparse.Namespace) -> int:
-    from agents.fleet.restarts import FleetError
-    from agents.record import changes
+    from agents.courses.record import changes, save
+    from agents.restore import go_on, load_checkpoint
+    from agents.wiring import build, timetable
     from envs.api import EnvError
-    from experiment.checkpoint import CheckpointError, newest
+    from experiment.checkpoint import CheckpointError
+    from experiment.course import Failure, drive
     from experiment.run import Run, RunError, exit_code, new_directory
 
     directory, state = asked.run_dir or new_directory(f"{config.algorithm}-{asked.config.stem}"), None
@@ -97,14 +100,16 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
     with ExitStack() as stack:
         try:
             if asked.resume:
-                path, state, about = newest(directory / "checkpoints")
-                forbidden, allowed = changes(config, parse(about["config"]))
+                saved, state, about = load_checkpoint(directory / "checkpoints")
+                forbidden, allowed = changes(config, saved)
                 if forbidden:
                     raise ConfigError(forbidden)
                 if about["steps"] >= config.steps:
-                    print(f"{path} has made all {config.steps} steps; to go on, set steps to more")
+                    print(f"{about['path']} has made all {config.steps} steps; to go on, set steps to more")
                     return 0
-            training = driver(config)
+            course = stack.enter_context(closing(build(config)))
+            if state is not None:
+                go_on(course, state, about["path"])
             run = stack.enter_context(Run(directory, dump(config), asked.resume, console=not asked.quiet))
         except (ValueError, MemoryError, ConnectionError, EnvError, RunError, CheckpointError) as error:
             print(f"error: {error}", file=sys.stderr)
@@ -113,11 +118,11 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
         if allowed:
             print("\n".join(["resumed with changes:", *allowed]), flush=True)
         try:
-            training.train(run, state)
-        except FleetError as error:
+            drive(course, run, timetable(config), partial(save, run, config), state)
+        except Failure as error:
             print(f"error: {error}\nwhat was learned is saved in {directory}", file=sys.stderr)
             return 1
-        print(f"{training.steps} of {config.steps} steps are saved in {run.checkpoints}")
+        print(f"{course.steps} of {config.steps} steps are saved in {run.checkpoints}")
         return exit_code(run)
 
 

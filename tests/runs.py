@@ -170,7 +170,7 @@ def state(directory: Path) -> dict[str, Any]:
     """The newest checkpoint's state. How long metrics.jsonl was is left out: wall-clock metrics vary in length."""
     _, found, about = newest(directory / "checkpoints")
     del found["metrics"]["offset"]
-    return found | {"about": {"steps": about["steps"], "version": about["version"]}}
+    return found | {"about": {"steps": about["steps"]}}
 
 
 def lines(directory: Path) -> list[dict[str, Any]]:

@@ -39,8 +39,8 @@ SOLVERS: dict[str, dict[str, Any]] = {
         "evaluation": {"games": 20},
     },
     "mccfr_fleet": {
-        "algorithm": "mccfr_fleet", "game": "kuhn_poker", "steps": 80, "iterations": 8, "runtime": {"actors": 2},
-        "logging": {"every": 16}, "evaluation": {"every": 32},
+        "algorithm": "mccfr", "game": "kuhn_poker", "steps": 80, "iterations": 8, "runtime": {"actors": 2},
+        "logging": {"every": 16}, "evaluation": {"every": 32, "doubling": False},
     },
     "deep_cfr": {
         "algorithm": "deep_cfr", "game": "kuhn_poker", "steps": 160, "traversals": 20, "runtime": {"actors": 2},
@@ -173,8 +173,8 @@ def _chances(played: Game, positions: Any) -> Array:
 
 def world(name: str) -> Iterator[str]:
     """Random steps in an environment."""
-    from agents.arena.contenders import Uniform
     from agents.config import Environment
+    from agents.contenders import Uniform
     from agents.rollout import make_env
 
     env = make_env(Environment(id=name, max_episode_steps=None if name.startswith("game:") else 40), 3)
@@ -192,8 +192,8 @@ def world(name: str) -> Iterator[str]:
 
 def match() -> Iterator[str]:
     """Two players of the arena."""
-    from agents.arena.entrants import entrant
     from agents.arena.match import play, streams
+    from agents.entrants import entrant
     from envs.games.make import make_game
     from experiment.seeding import Seeds
 

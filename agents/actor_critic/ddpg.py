@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.actor_critic.config import DDPG
-from agents.api import Actor, Carry, Parts, Sample, State
+from agents.api import Actor, Algorithm, Carry, Parts, Sample, State
 from agents.explore import gaussian_noise, ornstein_uhlenbeck
 from agents.losses import clipped_target, deterministic_policy_gradient, squared
 from agents.means import Means
@@ -285,10 +285,6 @@ def make(config: DDPG, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     return Parts(learner, *replay(config.env, config.memory, config.learner, spec, seeds, config.steps))
 
 
-def policy(config: DDPG, spec: Spec, device: torch.device) -> Policy:
-    return Policy(config, spec, device)
-
-
 def actor(config: DDPG, index: int, incarnation: int) -> Actor:
     return actor_of(
         config,
@@ -298,3 +294,6 @@ def actor(config: DDPG, index: int, incarnation: int) -> Actor:
         rows=lambda spec: NStep(config.learner.n_step, config.learner.discount),
         observations=config.normalize.observations,
     )
+
+
+ALGORITHM = Algorithm[DDPG](make=make, actor=actor, policy=Policy)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.actor_critic.config import PPO
-from agents.api import Actor, Carry, Parts, Sample, State, Unroll
+from agents.api import Actor, Algorithm, Carry, Parts, Sample, State, Unroll
 from agents.losses import ppo_clip, value_loss, value_loss_clipped
 from agents.means import Means
 from agents.memory.latest import Latest
@@ -309,10 +309,6 @@ def make(config: PPO, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     return Parts(learner, Latest(), EveryCollection())
 
 
-def policy(config: PPO, spec: Spec, device: torch.device) -> Policy:
-    return Policy(config, spec, device)
-
-
 def actor(config: PPO, index: int, incarnation: int) -> Actor:
     return actor_of(
         config,
@@ -322,3 +318,6 @@ def actor(config: PPO, index: int, incarnation: int) -> Actor:
         observations=config.normalize.observations,
         returns=config.learner.discount if config.normalize.rewards else None,
     )
+
+
+ALGORITHM = Algorithm[PPO](make=make, actor=actor, policy=Policy)

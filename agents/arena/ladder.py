@@ -7,34 +7,35 @@ on the ladder, from these results and those of the opponents among themselves.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations
-from typing import NamedTuple
 
 import numpy as np
 
 from agents.api import Player, State
-from agents.arena.entrants import entrant
 from agents.arena.match import play, streams, usual_plies
 from agents.arena.ratings import Pairing, bradley_terry
-from envs.api import Array, Game, GameSpec, Spec
+from envs.api import Array, Game
 from experiment.seeding import Seeds
 
 
-class Rungs(NamedTuple):
-    games: int  # against each opponent
-    opponents: tuple[str, ...]  # names of the arena
-    past: bool  # meet the player of the last evaluation as well
-
-
 class Climber:
-    """The evaluation of a run that learns a game (`agents.api.Evaluation`): player(name, weights) makes who climbs."""
+    """The evaluation of a run that learns a game (`agents.api.Evaluation`): player(name, weights) makes who climbs.
+
+    games: against each opponent. past: meet the player of the last evaluation as well.
+    """
 
     def __init__(
-        self, game: Game, spec: Spec | GameSpec, rungs: Rungs, seeds: Seeds, player: Callable[[str, Array], Player]
+        self,
+        game: Game,
+        opponents: Sequence[Player],
+        games: int,
+        past: bool,
+        seeds: Seeds,
+        player: Callable[[str, Array], Player],
     ) -> None:
-        self.game, self.spec, self.rungs, self.seeds, self.player = game, spec, rungs, seeds, player
-        self.opponents = [entrant(name, game) for name in rungs.opponents]
+        self.game, self.opponents, self.seeds, self.player = game, opponents, seeds, player
+        self.games, self.past = games, past
         self.last: Array | None = None  # weights of the evaluation before
         self.ladder: list[Pairing] = []  # the opponents among themselves, who meet once
 
@@ -44,7 +45,7 @@ class Climber:
         for index, opponent in enumerate(self.opponents):
             pairings.append(self._meet(count, index, now, opponent))
             metrics[f"arena/score/{opponent.name}"] = float(pairings[-1].scores.mean())
-        if self.rungs.past and self.last is not None:
+        if self.past and self.last is not None:
             past = self.player("past", self.last)
             metrics["arena/score/past"] = float(self._meet(0, 1, now, past).scores.mean())
         self.last = weights
@@ -60,7 +61,7 @@ class Climber:
         """All seatings of always the same openings; the other holds every seat but one."""
         seats = self.game.spec.seats
         luck, table = streams(self.seeds, (one.name, other.name)), [0] + [1] * (seats - 1)
-        groups = max(1, self.rungs.games // seats)
+        groups = max(1, self.games // seats)
         played = play(self.game, [one, other], groups, luck, usual_plies(self.game.spec), table)
         own = played.returns[played.seating == 0]
         theirs = np.where(played.seating == 0, -np.inf, played.returns).max(1)

@@ -79,8 +79,7 @@ class Episodic:
     def __init__(self, config: Control, policy: Callable[..., Policy], seeds: Seeds) -> None:
         self.episodes = config.evaluation.episodes
         self.env = make_env(config.env.whole_games(), min(self.episodes, 8))
-        self.spec = self.env.spec
-        self.policy = policy(config, self.spec, torch.device("cpu"))
+        self.policy = policy(config, self.env.spec, torch.device("cpu"))
         self.seeds = seeds
 
     def __call__(self, weights: Array, steps: int) -> dict[str, float]:

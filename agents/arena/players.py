@@ -86,7 +86,7 @@ class OnePly:
         return (self.game.seat(positions) == TERMINAL) & (returns[own] > best)
 
 
-class Acting:
+class PolicyPlayer:
     """A policy for environments, such as one that was trained in the TurnEnv of the game. It must not need a memory."""
 
     def __init__(self, policy: Policy, game: Game, name: str) -> None:

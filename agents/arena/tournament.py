@@ -1,7 +1,7 @@
 """Round robins: everybody meets everybody, and any number of worker processes gives the same results.
 
     terms = Terms("connect_four", ("random", "one_ply", "mcts:50"), groups=200, plies=2, seed=0)
-    for bout, played in results(terms, workers=2): ...
+    for bout, played in results(terms, entrant, workers=2): ...
 
 The groups of games of a match are divided into bouts by a rule that looks at nothing but their number. A bout has
 random streams of its own, so it is the same wherever it is played, and results come in the order of the bouts.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from itertools import combinations, combinations_with_replacement, pairwise
@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.api import Player
-from agents.arena.entrants import entrant, settled
 from agents.arena.match import Played, openings, play, seatings, streams, usual_plies
 from envs.api import Game
 from envs.games.make import make_game
@@ -34,7 +33,7 @@ class Terms(NamedTuple):
     """What the matches of a tournament have in common. Plain values, which travel to workers."""
 
     game: str
-    agents: tuple[str, ...]  # as `agents.arena.entrants` names them
+    agents: tuple[str, ...]  # as `agents.entrants` names them
     groups: int  # openings of each match; every seating plays each of them
     plies: int  # random moves of an opening
     seed: int
@@ -98,8 +97,18 @@ def bouts(terms: Terms, seats: int) -> list[Bout]:
     ]
 
 
+Enter = Callable[[str, Game, bool], Player]  # who plays under a name, and whether archives are trusted: `entrant`
+
+
 def invite(
-    name: str, agents: Sequence[str], games: int, plies: int | None, seed: int, seconds: float | None, trust: bool
+    name: str,
+    agents: Sequence[str],
+    enter: Enter,
+    games: int,
+    plies: int | None,
+    seed: int,
+    seconds: float | None,
+    trust: bool,
 ) -> Terms:
     """The terms of matches of at least so many games each, with everybody made and ready.
 
@@ -114,30 +123,33 @@ def invite(
     if plies < 0:
         raise ValueError(f"an opening has 0 random plies or more, not {plies}")
     seated = max(len(seatings(table)) for table in tables(len(agents), game.spec.seats))
-    terms = Terms(name.strip(), tuple(map(settled, agents)), -(-games // seated), plies, seed, seconds, trust)
+    terms = Terms(name.strip(), tuple(agents), -(-games // seated), plies, seed, seconds, trust)
     for agent in terms.agents:
-        _player(agent, terms.game, trust)
+        _player(enter, agent, terms.game, trust)
     openings([game], 1, plies, Seeds(seed).generator("check"))
     return terms
 
 
-def results(terms: Terms, workers: int = 1) -> Generator[tuple[Bout, Played], None, None]:
-    """Play all bouts, in this process or in several others. Close the generator to stop early."""
+def results(terms: Terms, enter: Enter, workers: int = 1) -> Generator[tuple[Bout, Played], None, None]:
+    """Play all bouts, in this process or in several others, where `enter`, a function of a module, goes by its name.
+
+    Close the generator to stop early.
+    """
     todo = bouts(terms, _game(terms.game).spec.seats)
     if workers == 1:
         for bout in todo:
-            yield bout, fight(terms, bout)
+            yield bout, fight(terms, enter, bout)
         return
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
     try:
-        futures = [pool.submit(fight, terms, bout) for bout in todo]
+        futures = [pool.submit(fight, terms, enter, bout) for bout in todo]
         for bout, future in zip(todo, futures, strict=True):
             yield bout, future.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def fight(terms: Terms, bout: Bout) -> Played:
+def fight(terms: Terms, enter: Enter, bout: Bout) -> Played:
     """Play one bout; players are numbered as in the terms, and groups from `bout.first` on.
 
     Networks compute with one thread, as what comes out may depend on their number. Under a time limit players are made
@@ -145,7 +157,7 @@ def fight(terms: Terms, bout: Bout) -> Played:
     """
     here = sorted(set(bout.table))
     make = _player.__wrapped__ if terms.seconds else _player
-    players = [make(terms.agents[index], terms.game, terms.trust) for index in here]
+    players = [make(enter, terms.agents[index], terms.game, terms.trust) for index in here]
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     own = streams(Seeds(terms.seed), [terms.names[index] for index in here], bout.shard)
@@ -160,5 +172,5 @@ def _game(name: str) -> Game:
 
 
 @cache
-def _player(agent: str, game: str, trust: bool) -> Player:
-    return entrant(agent, _game(game), trust)
+def _player(enter: Enter, agent: str, game: str, trust: bool) -> Player:
+    return enter(agent, _game(game), trust)

@@ -11,12 +11,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from agents.api import Actor, Experience, State
-from agents.config import Learning, Runtime
+from agents.config import Experiment, Runtime
 from agents.fleet.restarts import FleetError, Restarts
 from envs.api import Array, EnvError
 
@@ -30,15 +31,16 @@ class RemoteActor:
 
     actor: Actor
 
-    def begin(self, raw: dict[str, Any], index: int, incarnation: int, state: State) -> None:
+    def begin(self, raw: dict[str, Any], threads: int, index: int, incarnation: int, state: State) -> None:
         """Build the actor from the config; let it go on from `state` unless that is empty."""
         from agents.registry import algorithm, parse
         from supervised.accelerate import use_cpu
 
         config = parse(raw)
-        assert isinstance(config, Learning)
-        use_cpu(config.runtime.threads)
-        self.actor = algorithm(config.algorithm).load().actor(config, index, incarnation)
+        use_cpu(threads)
+        make = algorithm(config.algorithm).load().actor
+        assert make is not None, config.algorithm
+        self.actor = make(config, index, incarnation)
         if state:
             self.actor.load_state_dict(state)
 
@@ -69,19 +71,27 @@ class RayFleet:
     budget, and at once for an error that a replacement would repeat.
     """
 
-    def __init__(self, config: Learning) -> None:
-        self.started = connect(config.runtime)
-        import ray
-
-        self.ray, self.runtime = ray, config.runtime
+    def __init__(self, config: Experiment, runtime: Runtime) -> None:
+        self.runtime, self.started = runtime, False
         self.raw = config.model_dump(mode="json")
-        self.remote = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(RemoteActor)
-        self.restarts = Restarts(config.runtime)
-        self.actors: list[Any] = [None] * config.runtime.actors
+        self.restarts = Restarts(runtime)
+        self.actors: list[Any] = [None] * runtime.actors
         self.weights: tuple[Any, int] | None = None  # in the object store: one copy for all actors of a machine
         self.calls: dict[Any, Call] = {}  # by the reference to their result
         self.waited = 0.0
         self.since = time.perf_counter()
+
+    @cached_property
+    def ray(self) -> Any:
+        """Ray, which starts when it is first needed."""
+        self.started = connect(self.runtime)
+        import ray
+
+        return ray
+
+    @cached_property
+    def remote(self) -> Any:
+        return self.ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(RemoteActor)
 
     def publish(self, weights: Array, version: int) -> None:
         """Actors get them when they next begin to collect."""
@@ -142,7 +152,8 @@ class RayFleet:
         self.actors[index] = self.remote.remote()
         seconds = max(self.runtime.timeout, BEGIN_SECONDS)
         limit = f"begin within {seconds:g} seconds (is a processor free for it?)"
-        task = self.actors[index].begin.remote(self.raw, index, self.restarts.incarnations[index], state or {})
+        incarnation = self.restarts.incarnations[index]
+        task = self.actors[index].begin.remote(self.raw, self.runtime.threads, index, incarnation, state or {})
         self.calls[task] = Call(index, time.monotonic() + seconds, limit)
 
     def _collect(self, index: int) -> None:

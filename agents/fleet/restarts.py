@@ -8,9 +8,10 @@ from collections.abc import Callable
 
 from agents.api import State
 from agents.config import Runtime
+from experiment.course import Failure
 
 
-class FleetError(RuntimeError):
+class FleetError(Failure):
     """An actor failed for good. The message shows which one and the world's own traceback."""
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agents.api import State
+from agents.api import Algorithm, State
 from agents.regret.best_response import measures
 from agents.regret.config import CFR
 from agents.regret.forms import (
@@ -171,3 +171,6 @@ def _announced(game: Game, every: int = 1_000_000) -> Progress:
             print(f"{game.spec.name}: {nodes:,} nodes, at depth {depth}", file=sys.stderr, flush=True)
 
     return progress
+
+
+ALGORITHM = Algorithm[CFR](solver=make, player=player)

@@ -12,8 +12,10 @@ from agents.config import (
     Learning,
     Natural,
     NonNegative,
+    OfGame,
     Positive,
     PositiveFloat,
+    Runtime,
     Solution,
     SolverEvaluation,
 )
@@ -72,25 +74,16 @@ class MCCFR(Solution):
     """ceiling: a game whose tree would take more is refused; a growing table stops growing"""
     evaluation: SampledEvaluation = SampledEvaluation()
     """when to measure how far the policy is from equilibrium"""
-
-
-class FleetMCCFR(Learning):
-    algorithm: Literal["mccfr_fleet"] = "mccfr_fleet"
-    """Monte-Carlo counterfactual regret minimization on a compiled tree, by actors"""
-    game: str
-    """name of the game, such as leduc_poker or liars_dice(numdice=1)"""
-    steps: Positive = 1_000_000
-    """iterations, of all actors together"""
+    runtime: Runtime | None = None
+    """where actors sample, each on a copy of the table; its growth is joined by the mean; null samples in one place"""
     iterations: Positive = 1_000
-    """iterations that an actor makes before it shares what it found"""
-    sampling: Literal["external", "outcome"] = "external"
-    """external: all actions of the traversing seat are tried; outcome: one game is played"""
-    exploration: Annotated[float, Field(gt=0, le=1)] = 0.6
-    """sampling=outcome: probability with which the traversing seat's action is uniform"""
-    weighting: Literal["linear", "uniform"] = "linear"
-    """linear: iteration t of an actor counts t times, in regrets and averages; uniform: once"""
-    memory_bytes: Positive = 4 << 30
-    """a game whose tree would take more is refused; every process has one"""
+    """with a runtime: iterations that an actor makes before it shares what it found"""
+
+    @model_validator(mode="after")
+    def _a_growing_table_is_in_one_place(self) -> Self:
+        if self.runtime is not None and self.table == "growing":
+            raise ValueError("runtime is set, but a table that grows is sampled in one place: leave runtime out")
+        return self
 
 
 class DeepCFRNetwork(Config):
@@ -132,11 +125,9 @@ class DeepCFREvaluation(Evaluation):
     """a game whose tree would take more is refused; 0: no tree is made, and exploitability not measured"""
 
 
-class DeepCFR(Learning):
+class DeepCFR(Learning, OfGame):
     algorithm: Literal["deep_cfr"] = "deep_cfr"
     """deep counterfactual regret minimization"""
-    game: str
-    """name of the game, such as leduc_poker or liars_dice(numdice=1)"""
     steps: Positive = 300_000
     """traversals, of all seats together: an iteration is `traversals` for each seat"""
     traversals: Positive = 1_500

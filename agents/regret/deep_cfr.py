@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.api import Actor, Episodes, Experience, Parts, Player, Sample, State
+from agents.api import Actor, Algorithm, Enter, Episodes, Experience, Parts, Player, Sample, State
 from agents.explore import draw
 from agents.means import Means
 from agents.memory.ratio import EveryCollection
@@ -320,7 +320,7 @@ def make(config: DeepCFR, spec: GameSpec, seeds: Seeds, device: torch.device) ->
     return Parts(learner, Memory(config, spec.seats, seeds), EveryCollection(updates))
 
 
-def evaluation(config: DeepCFR, seeds: Seeds) -> Exploitability:
+def evaluation(config: DeepCFR, seeds: Seeds, enter: Enter) -> Exploitability:
     """Raises MemoryError where the tree is too large."""
     return Exploitability(config, make_game(config.game))
 
@@ -337,3 +337,6 @@ def player(config: DeepCFR, game: Game, state: State, name: str) -> Player:
         return StrategyPlayer(game, network.load(network.rows(state["weights"])[game.spec.seats]), name)
     infosets = Infosets(compile_tree(game, config.evaluation.memory_bytes or MEMORY), game)
     return TabularPlayer(name, game, table(infosets.tree, infosets.average(config, network, state["weights"])))
+
+
+ALGORITHM = Algorithm[DeepCFR](make=make, actor=actor, evaluation=evaluation, player=player)

@@ -20,7 +20,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from agents.api import Player, Solver, State
+from agents.api import Algorithm, Player, Solver, State
+from agents.regret import mccfr_fleet
 from agents.regret.best_response import measures
 from agents.regret.config import MCCFR
 from agents.regret.growing import GrowingSolver, TablePlayer
@@ -103,4 +104,14 @@ def player(config: MCCFR, game: Game, state: State, name: str) -> Player:
         known.load_state_dict(state["solver"]["table"])
         return TablePlayer(name, game, known)
     tree = compile_tree(game, config.memory_bytes)
-    return TabularPlayer(name, game, table(tree, normalized(tree, state["solver"]["average"])))
+    learned = state["solver"] if config.runtime is None else state["learner"]
+    return TabularPlayer(name, game, table(tree, normalized(tree, learned["average"])))
+
+
+ALGORITHM = Algorithm[MCCFR](
+    solver=make,
+    make=mccfr_fleet.make,
+    actor=mccfr_fleet.actor,
+    evaluation=mccfr_fleet.evaluation,
+    player=player,
+)

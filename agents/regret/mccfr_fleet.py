@@ -1,9 +1,10 @@
-"""Monte-Carlo CFR by a fleet: actors sample the compiled tree, each on a copy of the table, and a learner joins these.
+"""Monte-Carlo CFR with a `runtime`: actors sample the compiled tree, each on a copy of the table, and a learner joins
+these.
 
 An actor starts from the published regrets, makes `iterations` iterations with the kernels of `mccfr`, and brings home
 by how much its regrets and averages grew. The table grows by the mean over actors. With one actor that is `mccfr`; with
 K it is `mccfr` that learns late what the others found: K * `iterations` iterations are made between synchronizations,
-and each actor knows of its own alone. docs/mccfr_fleet.md has what that costs.
+and each actor knows of its own alone. docs/mccfr.md has what that costs.
 
 The mean, not the sum: an actor goes on learning from the published regrets at the pace of one. If actors were all alike
 the mean would be what each of them found, and the sum would be as if they had gone K times as far.
@@ -22,14 +23,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from agents.api import Actor, Episodes, Experience, Parts, Player, Sample, State
+from agents.api import Actor, Enter, Episodes, Experience, Parts, Sample, State
 from agents.memory.ratio import EveryCollection
 from agents.regret.best_response import measures
-from agents.regret.config import FleetMCCFR
-from agents.regret.policies import TabularPlayer, normalized, table
+from agents.regret.config import MCCFR
+from agents.regret.policies import normalized
 from agents.regret.sampling import Iterations, require_two_seats
 from agents.regret.tree import Tree, compile_tree
-from envs.api import Array, Game, GameSpec
+from envs.api import Array, GameSpec
 from envs.games.make import make_game
 from experiment.seeding import Seeds
 
@@ -47,7 +48,8 @@ class Sums(NamedTuple):
 class Learner:
     """The table: `regret` and `average`, float64 [S], in units of what one actor finds."""
 
-    def __init__(self, config: FleetMCCFR, tree: Tree) -> None:
+    def __init__(self, config: MCCFR, tree: Tree) -> None:
+        assert config.runtime is not None
         self.actors, self.iteration = config.runtime.actors, 0
         self.regret, self.average = np.zeros((2, tree.sequences))
 
@@ -100,7 +102,7 @@ class Sum:
 class Sampler:
     """An actor."""
 
-    def __init__(self, config: FleetMCCFR, tree: Tree, index: int, seed: int) -> None:
+    def __init__(self, config: MCCFR, tree: Tree, index: int, seed: int) -> None:
         self.count, self.index = config.iterations, index
         exploration = config.exploration if config.sampling == "outcome" else None
         self.advance = Iterations(tree, exploration, config.weighting == "linear")
@@ -128,8 +130,8 @@ class Sampler:
 class Exploitability:
     """NashConv of the average policy (`agents.api.Evaluation`), by best responses in the whole tree."""
 
-    def __init__(self, tree: Tree, spec: GameSpec) -> None:
-        self.tree, self.spec = tree, spec
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
 
     def __call__(self, weights: Array, steps: int) -> Mapping[str, float]:
         average = np.split(weights[:-1], 2)[1].astype(np.float64)
@@ -154,28 +156,17 @@ def _tree(name: str, memory_bytes: int) -> Tree:
     return compile_tree(game, memory_bytes)
 
 
-def make(config: FleetMCCFR, spec: GameSpec, seeds: Seeds, device: torch.device) -> Parts:
-    """Raises ValueError where a GPU or a compiler is asked for, MemoryError for a tree beyond `memory_bytes`."""
-    if config.device.startswith("cuda") or config.compile == "on":
-        raise ValueError(
-            f"device is {config.device} and compile is {config.compile}, but the learner of mccfr_fleet only adds "
-            "tables: leave both at auto"
-        )
+def make(config: MCCFR, spec: GameSpec, seeds: Seeds, device: torch.device) -> Parts:
+    """Raises ValueError for a game that isn't of two, MemoryError for a tree beyond `memory_bytes`."""
     tree = _tree(config.game, config.memory_bytes)
     return Parts(Learner(config, tree), Sum(tree), EveryCollection())
 
 
-def evaluation(config: FleetMCCFR, seeds: Seeds) -> Exploitability:
+def evaluation(config: MCCFR, seeds: Seeds, enter: Enter) -> Exploitability:
     """Raises ValueError for a game that isn't of two, MemoryError for a tree beyond `memory_bytes`."""
-    return Exploitability(_tree(config.game, config.memory_bytes), make_game(config.game).spec)
+    return Exploitability(_tree(config.game, config.memory_bytes))
 
 
-def actor(config: FleetMCCFR, index: int, incarnation: int) -> Actor:
+def actor(config: MCCFR, index: int, incarnation: int) -> Actor:
     seed = Seeds(config.seed).integer("actor", index, incarnation)
     return Sampler(config, _tree(config.game, config.memory_bytes), index, seed)
-
-
-def player(config: FleetMCCFR, game: Game, state: State, name: str) -> Player:
-    """Plays the average policy of a checkpoint."""
-    tree = compile_tree(game, config.memory_bytes)
-    return TabularPlayer(name, game, table(tree, normalized(tree, state["learner"]["average"])))

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.api import Actor, Evaluation, Parts, Player, Sample, State
+from agents.api import Actor, Algorithm, Enter, Evaluation, Parts, Player, Sample, State
 from agents.means import Means
 from agents.memory.ratio import PerInsert
 from agents.memory.replay import Replay
@@ -166,19 +166,28 @@ def actor(config: AlphaZero, index: int, incarnation: int) -> Actor:
     return SelfPlay(config, index, incarnation)
 
 
-def evaluation(config: AlphaZero, seeds: Seeds) -> Evaluation:
+def evaluation(config: AlphaZero, seeds: Seeds, enter: Enter) -> Evaluation:
     game, options = make_game(config.game), config.evaluation
 
     def examined(name: str, weights: Array) -> Player:
-        return player(config, game, {"weights": weights}, name, options.simulations)
+        return searcher(config, game, {"weights": weights}, name, options.simulations)
 
-    return Examination(game, options, seeds, examined)
+    opponents = [enter(name, game) for name in options.opponents]
+    return Examination(game, options, opponents, seeds, examined)
 
 
-def player(config: AlphaZero, game: Game, state: State, name: str, simulations: int = 0) -> Player:
-    """What was learned, by its policy alone or with so many simulations of the search that trained it."""
+def player(config: AlphaZero, game: Game, state: State, name: str) -> Player:
+    """What was learned, by its policy alone."""
+    return searcher(config, game, state, name, 0)
+
+
+def searcher(config: AlphaZero, game: Game, state: State, name: str, simulations: int) -> Player:
+    """What was learned, with so many simulations of the search that trained it."""
     replica = Replica(config.network, game.spec, torch.device("cpu"))
     replica.load(state["weights"])
     return SearchPlayer(
         name, game, Network(game, replica), config.search.model_copy(update={"simulations": simulations})
     )
+
+
+ALGORITHM = Algorithm[AlphaZero](make=make, actor=actor, evaluation=evaluation, player=player, searcher=searcher)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from agents.config import Evaluation, Fraction, Learning, Natural, NonNegative, Positive, PositiveFloat
+from agents.config import Evaluation, Fraction, Learning, Natural, NonNegative, OfGame, Positive, PositiveFloat
 from agents.schedules import Schedule
 from experiment.config import Config
 
@@ -149,11 +149,9 @@ class Ladder(Evaluation):
         return tuple(value) if isinstance(value, list) else value
 
 
-class AlphaZero(Learning):
+class AlphaZero(Learning, OfGame):
     algorithm: Literal["alphazero"] = "alphazero"
     """self-play with search, learned from by a network"""
-    game: str
-    """name of the game, such as connect_four(rows=4,columns=4)"""
     steps: Positive = 1_000_000
     """moves of self-play, over all games together"""
     network: BoardNetwork = BoardNetwork()

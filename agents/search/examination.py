@@ -7,29 +7,31 @@ from all seats together: 0 is play that nobody beats, proven.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from agents.api import Player, State
-from agents.arena.ladder import Climber, Rungs
+from agents.arena.ladder import Climber
 from agents.search.config import Ladder
 from agents.search.exhaustive import play_every_line
 from agents.search.grading import error_rate, load
-from envs.api import Array, Game, GameSpec
+from envs.api import Array, Game
 from experiment.seeding import Seeds
 
 
 class Examination:
     """An `agents.api.Evaluation`: player(name, weights) makes who is examined."""
 
-    def __init__(self, game: Game, options: Ladder, seeds: Seeds, player: Callable[[str, Array], Player]) -> None:
+    def __init__(
+        self,
+        game: Game,
+        options: Ladder,
+        opponents: Sequence[Player],
+        seeds: Seeds,
+        player: Callable[[str, Array], Player],
+    ) -> None:
         self.game, self.options, self.seeds, self.player = game, options, seeds, player
-        rungs = Rungs(options.games, options.opponents, options.past)
-        self.climber = Climber(game, game.spec, rungs, seeds, player)
+        self.climber = Climber(game, opponents, options.games, options.past, seeds, player)
         self.graded = {name: load(name, game) for name in options.graded}
-
-    @property
-    def spec(self) -> GameSpec:
-        return self.game.spec
 
     def __call__(self, weights: Array, steps: int) -> dict[str, float]:
         metrics, player = self.climber(weights, steps), self.player("now", weights)
@@ -38,7 +40,7 @@ class Examination:
             metrics[f"solver/error_rate/{name}"] = error_rate(player, graded, rng).rate
         if self.options.every_line:
             rng = self.seeds.generator("evaluation", "every line")
-            lines = [play_every_line(self.game, player, seat, rng) for seat in range(self.spec.seats)]
+            lines = [play_every_line(self.game, player, seat, rng) for seat in range(self.game.spec.seats)]
             metrics["solver/losing_lines"] = sum(line.losses for line in lines)
         return metrics
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.api import Actor, Carry, Parts, Sample, State
+from agents.api import Actor, Algorithm, Carry, Parts, Sample, State
 from agents.explore import epsilon_greedy
 from agents.losses import double_target, huber, max_target
 from agents.means import Means
@@ -210,10 +210,6 @@ def make(config: DQN, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     return Parts(learner, *replayed)
 
 
-def policy(config: DQN, spec: Spec, device: torch.device) -> Policy:
-    return Policy(config, spec, device)
-
-
 def actor(config: DQN, index: int, incarnation: int) -> Actor:
     return actor_of(
         config,
@@ -223,3 +219,6 @@ def actor(config: DQN, index: int, incarnation: int) -> Actor:
         rows=lambda spec: None if spec.frames > 1 else NStep(config.learner.n_step, config.learner.discount),
         observations=config.normalize.observations,
     )
+
+
+ALGORITHM = Algorithm[DQN](make=make, actor=actor, policy=Policy)

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from agents.actor_critic.config import PPO
+from agents.actor_critic.ppo import make
 from agents.api import Sample, Unroll
-from agents.registry import algorithm, parse
+from agents.registry import parse
 from envs.api import Discrete, Spec
 from experiment.seeding import Seeds
 from scripts.suites.learners import QUIET, WORKS
@@ -48,7 +51,8 @@ def unroll(rng: np.random.Generator) -> Unroll:
 def ours(level: str, device: str) -> Iterator[Trial]:
     """level: eager, compiled, or graph (compiled and captured)."""
     config = parse(QUIET | WORKS["ppo"].config | {"device": device, "compile": "off" if level == "eager" else "on"})
-    learner = algorithm("ppo").load().make(config, SPEC, Seeds(0), torch.device(device)).learner
+    assert isinstance(config, PPO)
+    learner: Any = make(config, SPEC, Seeds(0), torch.device(device)).learner
     if level == "compiled" and isinstance(learner.step, CudaGraph):
         learner.step = learner.step.step
     sample = Sample(unroll(np.random.default_rng(0)))

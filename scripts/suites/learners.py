@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import pairwise
@@ -25,7 +25,7 @@ import torch
 from agents.config import Control, Environment
 from agents.registry import parse
 from agents.rollout import make_env
-from agents.train import Training, fleet
+from agents.wiring import build
 from envs.api import Array, Continuous
 from scripts.suites.pairs import Absent, Floor, Row, Side, Trial, compare, rate
 
@@ -112,22 +112,16 @@ WORKS = {
 @contextmanager
 def trained(raw: dict[str, Any], burn_in: int, steps: int) -> Iterator[Trial]:
     """Our loop: each trial makes `steps` environment steps."""
-    config = parse(QUIET | raw)
-    assert isinstance(config, Control)
-    training = Training(config)
-    training.fleet = fleet(training.config, training.module)
 
     def advance(steps: int) -> None:
-        until = training.steps + steps
-        while training.steps < until:
-            training.iterate()
+        until = course.steps + steps
+        while course.steps < until:
+            course.advance(until)
 
-    try:
-        training.fleet.publish(training.learner.weights(), training.version)
+    with closing(build(parse(QUIET | raw))) as course:
+        course.begin()
         advance(burn_in)
         yield lambda: rate(steps, lambda: advance(steps))
-    finally:
-        training.fleet.close()
 
 
 @contextmanager

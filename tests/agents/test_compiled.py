@@ -28,9 +28,10 @@ def learned(name: str, compile: str) -> Array:
     world = "LQR" if kind == "ddpg" else "ObservationActionReward"
     env, rollout = {"id": f"sparring/{world}-v0", "count": 4}, {"steps": 8}
     config = parse({"algorithm": kind, "env": env, "rollout": rollout, "compile": compile} | CONFIGS[name])
-    module = algorithm(kind).load()
-    actor = module.actor(config, 0, 0)
-    learner, memory, _ = parts = module.make(config, actor.rollout.env.spec, Seeds(0), CPU)
+    asked = algorithm(kind).load()
+    assert asked.make is not None and asked.actor is not None
+    actor: Any = asked.actor(config, 0, 0)
+    learner, memory, _ = parts = asked.make(config, actor.rollout.env.spec, Seeds(0), CPU)
     assert isinstance(parts, Parts)
     for collection in range(3):
         actor.load(learner.weights(), collection)

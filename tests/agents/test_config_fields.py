@@ -6,20 +6,24 @@ import ast
 import inspect
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agents.actor_critic.config import PPO, PPOLearner
 from agents.config import Atari, Experiment, Learning, Runtime
+from agents.courses.record import save
 from agents.fleet.ray_fleet import RayFleet
 from agents.fleet.restarts import Restarts
-from agents.registry import ALGORITHMS, algorithm, driver, parse
-from agents.train import Training
+from agents.registry import ALGORITHMS, algorithm, parse
+from agents.wiring import build, timetable
 from envs import atari
 from experiment.config import Config, check, describe, dump, read
+from experiment.course import drive
 from experiment.run import Run
 from tests.runs import ROOT, raw
 
@@ -52,9 +56,7 @@ RUNS: dict[str, list[dict[str, Any]]] = {
     "mccfr": [
         {"algorithm": "mccfr", "game": "kuhn_poker", "steps": 20, "evaluation": {"every": 8}, "sampling": "outcome"},
         {"algorithm": "mccfr", "game": "kuhn_poker", "steps": 2, "table": "growing", "memory_bytes": 1 << 20},
-    ],
-    "mccfr_fleet": [
-        {"algorithm": "mccfr_fleet", "game": "kuhn_poker", "steps": 20, "iterations": 4, "sampling": "outcome"},
+        {"algorithm": "mccfr", "game": "kuhn_poker", "steps": 20, "iterations": 4, "runtime": {}},
     ],
     "deep_cfr": [
         {"algorithm": "deep_cfr", "game": "kuhn_poker", "steps": 80, "traversals": 20, "learner": {"updates": 2}},
@@ -109,10 +111,9 @@ def noting(config: Experiment) -> Iterator[set[str]]:
 
 def read_by(config: Experiment, directory: Path) -> set[str]:
     text = dump(config)
-    with noting(config) as read:
-        training = driver(config)
-        with Run(directory, text, resume=False, console=False) as run:
-            training.train(run)
+    run = Run(directory, text, resume=False, console=False)
+    with noting(config) as read, closing(build(config)) as course, run:
+        drive(course, run, timetable(config), partial(save, run, config))
     return read
 
 
@@ -170,8 +171,9 @@ def test_every_field_of_the_runtime_is_read(ray_here: None, monkeypatch: pytest.
     assert isinstance(config, Learning)
     with noting(config) as read:
         with pytest.raises(Elsewhere):
-            RayFleet(config)  # dashboard, address, actors
-        Training(config)  # threads
+            RayFleet(config, config.runtime).publish(np.zeros(1), 0)  # dashboard, address, actors
+        monkeypatch.setattr("agents.wiring.connect", lambda runtime: False)
+        build(config).close()  # threads
         assert started["include_dashboard"] is False
         Restarts(config.runtime)  # restarts, backoff
     source = ast.parse(inspect.getsource(RayFleet))  # kind, mode, timeout decide what runs later
@@ -209,7 +211,6 @@ SMOKE = {
     ],
     "cfr": ["steps=20"],
     "mccfr": ["steps=2", "batch=2", "evaluation.games=2"],
-    "mccfr_fleet": ["steps=20", "iterations=4"],
     "deep_cfr": ["steps=80", "traversals=20", "learner.updates=2", "learner.strategy_updates=2"],
 }
 EXTRA = {"ALE/": "ale_py", "Ant": "mujoco", "HalfCheetah": "mujoco", "Hopper": "mujoco", "Walker": "mujoco"}

@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from agents.arena.contenders import SB3_NAMES, SB3_SIGNS, contender, home
+from agents.contenders import SB3_NAMES, SB3_SIGNS, contender, home
 from envs.api import Actions, Array, Continuous, Discrete, MultiDiscrete, Spec, Step
 from experiment.checkpoint import CheckpointError
 
@@ -78,7 +78,7 @@ class Trained:
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run whose loading is replaced: it was trained on CartPole."""
-    monkeypatch.setattr("agents.registry.load_policy", lambda path: (Trained(), {"spec": CARTPOLE}))
+    monkeypatch.setattr("agents.contenders.load_policy", lambda path: (Trained(), CARTPOLE))
     return tmp_path
 
 
@@ -96,7 +96,7 @@ def test_a_damaged_checkpoint_is_a_wrong_request(run: Path, monkeypatch: pytest.
     def damaged(path: Path) -> Any:
         raise CheckpointError("sha256 differs")
 
-    monkeypatch.setattr("agents.registry.load_policy", damaged)
+    monkeypatch.setattr("agents.contenders.load_policy", damaged)
     with pytest.raises(ValueError, match="sha256 differs"):
         contender(str(run), CARTPOLE)
 

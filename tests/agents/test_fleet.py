@@ -25,8 +25,8 @@ from agents.config import Runtime
 from agents.fleet.local import LocalFleet
 from agents.fleet.ray_fleet import RayFleet, reach
 from agents.fleet.restarts import FleetError, Restarts
-from agents.registry import parse
-from agents.train import Training, fleet
+from agents.registry import algorithm, parse
+from agents.wiring import fleet, parts
 from envs.gymnasium_env import episode_seed
 from experiment.seeding import Seeds
 from tests.runs import ROOT, assert_same_run, call, command, differences, lines, raw, state, train, write
@@ -45,12 +45,13 @@ def faulty(fault: str, **options: Any) -> dict[str, Any]:
 @contextmanager
 def running(settings: Any) -> Iterator[tuple[Fleet, Callable[[], list[Experience]]]]:
     """The config's fleet, and a function that publishes weights of the next version and collects."""
-    training = Training(settings)
-    made: Any = fleet(settings, training.module)
+    asked = algorithm(settings.algorithm).load()
+    learner = parts(settings, asked, Seeds(settings.seed)).learner
+    made: Any = fleet(settings, settings.runtime, asked)
     version = iter(range(10_000))
 
     def collect() -> list[Experience]:
-        made.publish(training.learner.weights(), next(version))
+        made.publish(learner.weights(), next(version))
         delivered: list[Experience] = made.collect()
         return delivered
 

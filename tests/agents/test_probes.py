@@ -16,7 +16,7 @@ import torch
 from agents.api import Carry, Experience, Learner
 from agents.config import Control
 from agents.registry import algorithm, parse
-from agents.rollout import RolloutActor, make_env
+from agents.rollout import env_spec
 from envs.api import TERMINAL, Array, GameSpec, Step, VectorEnv
 from experiment.seeding import Seeds
 
@@ -138,12 +138,13 @@ def train(
     torch.set_num_threads(1)
     config = parse(options | {"seed": seed, "env": options["env"] | {"id": f"sparring/{world}-v0"} | env})
     assert isinstance(config, Control)
-    module = algorithm(config.algorithm).load()
-    actor: RolloutActor = module.actor(config, 0, 0)
+    asked = algorithm(config.algorithm).load()
+    assert asked.make is not None and asked.actor is not None
+    actor: Any = asked.actor(config, 0, 0)
     spec = actor.rollout.env.spec
     if broken:
-        actor.rollout.env = Deadly(actor.rollout.env, clock)  # type: ignore[assignment]
-    learner, memory, ratio = module.make(config, spec, Seeds(config.seed), CPU)
+        actor.rollout.env = Deadly(actor.rollout.env, clock)
+    learner, memory, ratio = asked.make(config, spec, Seeds(config.seed), CPU)
     steps = 0
     actor.load(learner.weights(), 0)
     while steps < config.steps:
@@ -161,9 +162,9 @@ def train(
 
 def act(config: Control, learner: Learner, obs: Array, mask: Array | None = None) -> Array:
     """Actions without exploration, for observations [B, F]."""
-    env = make_env(config.env, 1)
-    policy = algorithm(config.algorithm).load().policy(config, env.spec, CPU)
-    env.close()
+    make = algorithm(config.algorithm).load().policy
+    assert make is not None
+    policy = make(config, env_spec(config.env), CPU)
     policy.load(learner.weights())
     none = np.zeros(len(obs), bool)
     shown = Step(obs, mask, none.astype(np.int64), np.zeros((len(obs), 1)), none, none, obs)

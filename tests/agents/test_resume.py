@@ -18,7 +18,7 @@ from agents.rollout import NStep, Rollout
 from agents.search.selfplay import SelfPlay
 from agents.value import dqn
 from experiment.checkpoint import load
-from experiment.run import Every
+from experiment.clocks import Every
 from tests.runs import ROOT, RUNS, assert_same_run, call, command, differences, lines, raw, state, train, write
 
 NAMES = [name for name in RUNS if name != "atari"]

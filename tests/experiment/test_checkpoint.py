@@ -116,7 +116,7 @@ def test_files_are_what_the_architecture_says(tmp_path: Path) -> None:
         "manifest.json",
     }
     manifest = json.loads((path / "manifest.json").read_text())
-    assert (manifest["format"], manifest["step"], manifest["about"]) == (1, 12_000, {"algorithm": "dqn"})
+    assert (manifest["format"], manifest["step"], manifest["about"]) == (2, 12_000, {"algorithm": "dqn"})
     for name, written in manifest["files"].items():
         assert written["bytes"] == (path / name).stat().st_size
     tensors = safetensors.numpy.load_file(path / "learner.safetensors")  # the format's own reader agrees
@@ -281,7 +281,7 @@ def test_a_planted_pickle_is_never_executed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda manifest: manifest.update(format=2),
+        lambda manifest: manifest.update(format=1),
         lambda manifest: manifest.pop("format"),
         lambda manifest: manifest.pop("files"),
         lambda manifest: manifest.update(files=3),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from experiment.run import Every, Progress, Run, RunError, command, exit_code, new_directory
+from experiment.run import Progress, Run, RunError, command, exit_code, new_directory
 
 
 def start(code: str, *arguments: object) -> subprocess.Popen[str]:
@@ -144,27 +144,7 @@ def test_another_thread_leaves_signals_alone(tmp_path: Path) -> None:
     assert seen == [before]
 
 
-# Clocks and bars ---------------------------------------------------------------------------------------------------
-
-
-def test_every_is_true_once_per_multiple() -> None:
-    due = Every(10)
-    assert [steps for steps in range(0, 45, 4) if due(steps)] == [12, 20, 32, 40]
-    assert [Every(10)(9), Every(10)(10), Every(10)(35)] == [False, True, True]
-    due = Every(10)
-    assert [due(35), due(39), due(40)] == [True, False, True]
-    assert not any(map(Every(0), range(100)))
-    with pytest.raises(ValueError, match="interval"):
-        Every(-1)
-
-
-def test_every_goes_on_where_it_was() -> None:
-    for pause in range(0, 50, 4):
-        straight, first, second = Every(10), Every(10), Every(10)
-        expected = [straight(steps) for steps in range(0, 50, 4)]
-        before = [first(steps) for steps in range(0, pause, 4)]
-        second.load_state_dict(first.state_dict())
-        assert before + [second(steps) for steps in range(pause, 50, 4)] == expected
+# The bar -----------------------------------------------------------------------------------------------------------
 
 
 class Terminal(io.StringIO):

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.arena.contenders import Uniform
-from agents.arena.entrants import entrant, game_of, settled
-from agents.arena.players import Acting, Human, OnePly, Random
+from agents.arena.players import Human, OnePly, PolicyPlayer, Random
+from agents.contenders import Uniform
+from agents.entrants import entrant, game_of, settled
 from agents.explore import draw
 from agents.search.exhaustive import play_every_line
 from envs.api import Array, Discrete, Positions
@@ -79,7 +79,7 @@ def test_a_policy_sees_what_its_environment_shows() -> None:
             return super().act(carry, step, rng, explore)
 
     positions = after(3, 3, copies=5)
-    actions = Acting(Looking(Discrete(7)), GAME, "policy").choose(positions, RNG)
+    actions = PolicyPlayer(Looking(Discrete(7)), GAME, "policy").choose(positions, RNG)
     ((step, explore),) = seen
     assert not explore and GAME.legal(positions)[np.arange(5), actions].all()
     assert (step.obs == GAME.observe(positions)).all() and (step.mask == GAME.legal(positions)).all()

@@ -27,13 +27,14 @@ from agents.arena.standings import (
     table,
 )
 from agents.arena.tournament import Bout, Terms, bouts, invite, results, tables
+from agents.entrants import entrant
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "scripts" / "evaluate.py"
 
 
 def terms(*agents: str, games: int = 500, seed: int = 0, game: str = "tic_tac_toe") -> Terms:
-    return invite(game, agents, games, None, seed, None, False)
+    return invite(game, agents, entrant, games, None, seed, None, False)
 
 
 def shown(value: object) -> str:
@@ -62,20 +63,20 @@ def test_bouts_cover_a_match_once() -> None:
 def test_any_number_of_workers_plays_the_same_games() -> None:
     asked = terms("random", "one_ply", "random")
     assert asked.names == ["random", "one_ply", "random (2)"]
-    alone = list(results(asked))
+    alone = list(results(asked, entrant))
     assert len(alone) == 9  # three matches in three bouts each
     for workers in (2, 3):
-        together = list(results(asked, workers))
+        together = list(results(asked, entrant, workers))
         assert [bout for bout, _ in together] == [bout for bout, _ in alone]
         for (_, one), (_, other) in zip(alone, together, strict=True):
             for name, field in one._asdict().items():
                 assert np.array_equal(field, getattr(other, name)), name
-    assert not np.array_equal(alone[0][1].moves, next(results(asked._replace(seed=1)))[1].moves)
+    assert not np.array_equal(alone[0][1].moves, next(results(asked._replace(seed=1), entrant))[1].moves)
 
 
 def test_a_player_of_greater_strength_is_rated_higher() -> None:
     asked = terms("random", "one_ply", "random", games=200)
-    lines = standings(asked.names, [played for _, played in results(asked)], np.random.default_rng(0))
+    lines = standings(asked.names, [played for _, played in results(asked, entrant)], np.random.default_rng(0))
     assert lines[0].name == "one_ply"
     assert lines[0].rating.interval.low > max(line.rating.interval.high for line in lines[1:])
     assert sum(line.rating.elo for line in lines) == pytest.approx(0)
@@ -86,7 +87,7 @@ def test_a_player_of_greater_strength_is_rated_higher() -> None:
 @pytest.mark.slow  # half a minute
 def test_strength_grows_with_the_search() -> None:
     asked = terms("random", "one_ply", "mcts:50", "mcts:500", games=400, game="connect_four")
-    lines = standings(asked.names, [played for _, played in results(asked)], np.random.default_rng(0))
+    lines = standings(asked.names, [played for _, played in results(asked, entrant)], np.random.default_rng(0))
     assert [line.name for line in lines] == ["mcts:500", "mcts:50", "one_ply", "random"]
     for better, worse in pairwise(lines):
         assert better.rating.interval.low > worse.rating.interval.high
@@ -104,7 +105,7 @@ def test_invitations_that_are_refused() -> None:
     ):
         asked = dict(name="tic_tac_toe", agents=["random"] * 2, games=1, plies=2, seed=0, seconds=None, trust=False)
         with pytest.raises(ValueError, match=reason):
-            invite(**(asked | change))  # type: ignore[arg-type]
+            invite(enter=entrant, **(asked | change))  # type: ignore[arg-type]
 
 
 # What is shown -------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agents.registry import load_checkpoint
+from agents.restore import load_checkpoint
 from tests.runs import lines, train
 
 LEDUC: dict[str, Any] = {

@@ -17,9 +17,10 @@ from scipy.stats import chisquare
 
 from agents import explore
 from agents.api import Experience, Sample
+from agents.courses.training import Training
 from agents.memory.ratio import EveryCollection
 from agents.memory.reservoir import Reservoir
-from agents.registry import load_checkpoint, parse
+from agents.registry import parse
 from agents.regret import deep_cfr, lockstep
 from agents.regret.best_response import nash_conv
 from agents.regret.config import DeepCFR
@@ -28,7 +29,8 @@ from agents.regret.lockstep import Advantages, Policy, Strategies, once_each, re
 from agents.regret.networks import Acting, Infosets, softmax
 from agents.regret.policies import TabularPlayer, of_function, uniform
 from agents.regret.tree import compile_tree
-from agents.train import Training
+from agents.restore import load_checkpoint
+from agents.wiring import build
 from envs.api import CHANCE, TERMINAL, Array, Game
 from envs.games.make import make_game
 from experiment.config import ConfigError
@@ -433,15 +435,17 @@ def test_configs_that_make_no_sense(changes: dict[str, Any], why: str) -> None:
 
 def test_a_tree_that_is_too_large_says_how_to_do_without() -> None:
     with pytest.raises(MemoryError, match="evaluation.memory_bytes=0 does without"):
-        Training(config_of(game="leduc_poker", evaluation={"memory_bytes": 1000}))
-    evaluation = Training(config_of(game="leduc_poker", evaluation={"memory_bytes": 0})).evaluation
+        build(config_of(game="leduc_poker", evaluation={"memory_bytes": 1000}))
+    course = build(config_of(game="leduc_poker", evaluation={"memory_bytes": 0}))
+    assert isinstance(course, Training)
+    evaluation = course.evaluation
     assert evaluation(np.zeros(0, np.float32), 0) == {}
 
 
 def test_games_that_no_network_can_be_told_of_are_refused() -> None:
     pytest.importorskip("pyspiel")
     with pytest.raises(ValueError, match="no tensor of what is known in gin_rummy"):
-        Training(config_of(game="gin_rummy", evaluation={"memory_bytes": 0}))
+        build(config_of(game="gin_rummy", evaluation={"memory_bytes": 0}))
 
 
 def test_a_collection_is_one_seats_turn() -> None:

@@ -8,28 +8,31 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from agents.api import Experience, Sample
+from agents.entrants import entrant
 from agents.fleet.local import LocalFleet
-from agents.registry import load_checkpoint, parse
+from agents.registry import parse
 from agents.regret import mccfr_fleet
-from agents.regret.config import FleetMCCFR
-from agents.regret.mccfr import SampledRegrets
+from agents.regret.config import MCCFR
+from agents.regret.mccfr import SampledRegrets, player
 from agents.regret.mccfr_fleet import Learner, Sampler, Sum
 from agents.regret.policies import TabularPlayer, normalized
 from agents.regret.tree import Tree, compile_tree
-from agents.train import Training
+from agents.restore import load_checkpoint
+from agents.wiring import build
 from envs.api import Array
 from envs.games.make import make_game
 from experiment.seeding import Seeds
 from tests.runs import assert_same_run, differences, lines, state, train
 
 TINY = {
-    "algorithm": "mccfr_fleet",
+    "algorithm": "mccfr",
     "game": "kuhn_poker",
     "steps": 480,
     "iterations": 20,
-    "evaluation": {"every": 80},
+    "evaluation": {"every": 80, "doubling": False},
     "logging": {"every": 80},
     "checkpoint": {"every": 90, "keep": 99},
     "runtime": {"actors": 2},
@@ -37,31 +40,32 @@ TINY = {
 }
 
 
-def config_of(**changes: Any) -> FleetMCCFR:
+def config_of(**changes: Any) -> MCCFR:
     config = parse(TINY | changes)
-    assert isinstance(config, FleetMCCFR)
+    assert isinstance(config, MCCFR)
     return config
 
 
-def learned(config: FleetMCCFR, collections: int) -> Learner:
+def learned(config: MCCFR, collections: int) -> Learner:
     """What the loop does, without a run around it."""
-    seeds = Seeds(config.seed)
-    spec = mccfr_fleet.evaluation(config, seeds).spec
-    learner, memory, _ = mccfr_fleet.make(config, spec, seeds, None)  # type: ignore[arg-type]  # needs no device
-    fleet = LocalFleet(lambda index, incarnation: mccfr_fleet.actor(config, index, incarnation), config.runtime)
+    spec, runtime = make_game(config.game).spec, config.runtime
+    assert runtime is not None
+    learner, memory, _ = mccfr_fleet.make(config, spec, Seeds(config.seed), torch.device("cpu"))
+    fleet = LocalFleet(lambda index, incarnation: mccfr_fleet.actor(config, index, incarnation), runtime)
     for version in range(collections):
         fleet.publish(learner.weights(), version)
         for experience in fleet.collect():
             memory.add(experience)
-        learner.observe((version + 1) * config.iterations * config.runtime.actors, [])
+        learner.observe((version + 1) * config.iterations * runtime.actors, [])
         learner.update(memory.sample())
     assert isinstance(learner, Learner)
     return learner
 
 
-def solvers(tree: Tree, config: FleetMCCFR) -> list[SampledRegrets]:
+def solvers(tree: Tree, config: MCCFR) -> list[SampledRegrets]:
     """One for each actor, with its random stream."""
     exploration = config.exploration if config.sampling == "outcome" else None
+    assert config.runtime is not None
     streams = [Seeds(config.seed).integer("actor", index, 0) for index in range(config.runtime.actors)]
     return [SampledRegrets(tree, exploration, config.weighting == "linear", stream) for stream in streams]
 
@@ -78,7 +82,7 @@ def test_the_first_collection_of_one_actor_is_the_solver(sampling: str, weightin
     assert learner.iteration == 200
 
 
-def chunks(tree: Tree, config: FleetMCCFR, collections: int, alone: bool = False) -> tuple[Array, Array]:
+def chunks(tree: Tree, config: MCCFR, collections: int, alone: bool = False) -> tuple[Array, Array]:
     """Solvers that begin each chunk with what all found, as float32; or, the broken variant, that go on alone."""
     table = np.zeros((2, tree.sequences))
     working = solvers(tree, config)
@@ -125,7 +129,7 @@ def conv(sampling: str, collections: int) -> float:
     found = []
     for seed in range(5):
         config = config_of(seed=seed, iterations=100, sampling=sampling)
-        found.append(mccfr_fleet.evaluation(config, Seeds(seed))(learned(config, collections).weights(), 0))
+        found.append(mccfr_fleet.evaluation(config, Seeds(seed), entrant)(learned(config, collections).weights(), 0))
     return sorted(metrics["game/nash_conv"] for metrics in found)[3]
 
 
@@ -224,9 +228,9 @@ def test_actors_may_run_by_themselves(tmp_path: Path, ray_here: None) -> None:
 
 def test_a_player_plays_the_average_policy(run: Path) -> None:
     config, found, _ = load_checkpoint(run)
-    assert isinstance(config, FleetMCCFR)
+    assert isinstance(config, MCCFR)
     game, tree = make_game(config.game), compile_tree(make_game(config.game))
-    playing = mccfr_fleet.player(config, game, found, "fleet")
+    playing = player(config, game, found, "fleet")
     assert isinstance(playing, TabularPlayer) and playing.name == "fleet"
     policy = normalized(tree, found["learner"]["average"])
     positions = game.step(game.step(game.initial(3000), np.full(3000, 2)), np.zeros(3000, np.int64))
@@ -240,9 +244,9 @@ def test_a_player_plays_the_average_policy(run: Path) -> None:
     [
         ({"game": "kuhn_poker(players=3)"}, ValueError, r"has 3 seats, .* algorithm=cfr takes any number"),
         ({"game": "leduc_poker", "memory_bytes": 1000}, MemoryError, "memory_bytes is 1000: choose a smaller game"),
-        ({"compile": "on"}, ValueError, "mccfr_fleet only adds tables: leave both at auto"),
+        ({"table": "growing"}, ValueError, "a table that grows is sampled in one place: leave runtime out"),
     ],
 )
 def test_what_it_can_not_do_is_refused(changes: dict[str, Any], error: type[Exception], why: str) -> None:
     with pytest.raises(error, match=why):
-        Training(config_of(**changes))
+        build(config_of(**changes))

@@ -16,22 +16,21 @@ DIRECTORY@SIMULATIONS               the same with search, where its algorithm ha
 from __future__ import annotations
 
 import difflib
-import inspect
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.arena.contenders import contender
-from agents.arena.players import Acting, Human, OnePly, Random
+from agents.arena.players import Human, OnePly, PolicyPlayer, Random
 from agents.config import Control
-from agents.registry import algorithm, load_checkpoint, parse
+from agents.contenders import contender
+from agents.registry import algorithm, parse
+from agents.restore import acting, load_checkpoint
 from envs.games.make import make_game
 from envs.turn_env import TurnEnv
 from experiment.checkpoint import CheckpointError, newest
 from experiment.config import ConfigError, read
 
 if TYPE_CHECKING:
-    from agents.api import Player, State
+    from agents.api import Player
     from envs.api import Game
 
 NAMES = ("random", "one_ply", "minimax", "solver", "mcts", "human", "openspiel", "sb3")
@@ -54,7 +53,7 @@ def entrant(name: str, game: Game, trust: bool = False) -> Player:
 
         return open_spiel_bot(name, make_game(game.spec.name, native=False))
     if kind == "sb3" and colon:
-        return Acting(contender(name, TurnEnv(game, 1).spec, trust), game, name)
+        return PolicyPlayer(contender(name, TurnEnv(game, 1).spec, trust), game, name)
     if kind == "mcts":
         from agents.search.players import mcts
 
@@ -88,8 +87,8 @@ def game_of(name: str) -> str | None:
     run = next((place for place in (path, *path.resolve().parents[:2]) if (place / "config.yaml").is_file()), None)
     if not path.is_dir() or run is None:
         return None
-    config = parse(read(run / "config.yaml"))
-    return config.env.game if isinstance(config, Control) else getattr(config, "game", None)
+    world = parse(read(run / "config.yaml")).world
+    return world.name if world.kind == "game" else None
 
 
 def _checkpoint(name: str, game: Game) -> Player:
@@ -102,26 +101,21 @@ def _checkpoint(name: str, game: Game) -> Player:
         config, state, _ = load_checkpoint(path)
     except (CheckpointError, ConfigError) as error:
         raise ValueError(f"player {name!r}: {error}") from error
-    trained = config.env.game if isinstance(config, Control) else getattr(config, "game", None)
-    if trained is None:
-        raise ValueError(f"player {name!r}: {config.algorithm} was trained in an environment and plays no games")
+    kind, trained = config.world
+    asked = algorithm(config.algorithm).load()
+    if kind != "game" or (asked.player is None and asked.policy is None):
+        place = "was trained in an environment" if kind == "env" else "is no agent"
+        raise ValueError(f"player {name!r}: {config.algorithm} {place} and plays no games")
     if make_game(trained).spec.name != game.spec.name:
         raise ValueError(f"player {name!r} was trained for {trained} and can't play {game.spec.name}")
-    make: Callable[..., Player] = acting if isinstance(config, Control) else algorithm(config.algorithm).load().player
-    if not at:
-        return make(config, game, state, name)
-    if "simulations" not in inspect.signature(make).parameters:
+    if at and asked.searcher is None:
         raise ValueError(f"player {name!r}: {config.algorithm} plays without search, so nothing can follow the @")
-    return make(config, game, state, name, simulations=_number(name, simulations, "simulations, as in RUN@200"))
-
-
-def acting(config: Control, game: Game, state: State, name: str) -> Player:
-    """The greedy policy of an algorithm for environments, trained in the TurnEnv of the game."""
-    import torch
-
-    policy = algorithm(config.algorithm).load().policy(config, TurnEnv(game, 1).spec, torch.device("cpu"))
-    policy.load(state["weights"])
-    return Acting(policy, game, name)
+    if at and asked.searcher is not None:
+        return asked.searcher(config, game, state, name, _number(name, simulations, "simulations, as in RUN@200"))
+    if asked.player is not None:
+        return asked.player(config, game, state, name)
+    assert isinstance(config, Control)
+    return acting(config, game, state, name)
 
 
 def _split(name: str) -> tuple[Path, str, str]:

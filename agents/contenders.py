@@ -11,6 +11,7 @@ import numpy as np
 
 from agents.api import Policy
 from agents.config import Environment
+from agents.restore import load_policy
 from envs.api import Actions, Array, Continuous, Discrete, MultiDiscrete, Spec, Step
 from experiment.checkpoint import CheckpointError
 from experiment.config import check, read
@@ -38,13 +39,10 @@ def contender(name: str, spec: Spec, trust: bool = False) -> Policy:
     if name.startswith("sb3:"):
         return _sb3(name, spec, trust)
     path = directory(name)
-    from agents.registry import load_policy
-
     try:
-        policy, about = load_policy(path)
+        policy, trained = load_policy(path)
     except CheckpointError as error:
         raise ValueError(f"contender {name!r}: {error}") from error
-    trained: Spec = about["spec"]
     differences = [
         f"{what}: {ours} trained, {theirs} here"
         for what, ours, theirs in (

@@ -1,0 +1,94 @@
+"""From a config to what goes on under its run: the one room that knows courses, fleets, the arena and Ray at once.
+
+course = build(parse(raw))
+drive(course, run, timetable(config), keep)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agents.api import Algorithm, Evaluation, Parts, Player, Source
+from agents.arena.ladder import Climber
+from agents.arena.paired import Episodic
+from agents.config import Control, EpisodeLogging, Experiment, Runtime, SolverEvaluation
+from agents.courses.solving import Solving
+from agents.courses.training import Training
+from agents.entrants import entrant
+from agents.fleet.local import LocalFleet
+from agents.fleet.ray_fleet import RayFleet, connect, require
+from agents.registry import algorithm
+from agents.restore import acting
+from agents.rollout import env_spec
+from envs.api import Array
+from envs.games.make import make_game
+from experiment.clocks import Timetable
+from experiment.course import Course
+from experiment.seeding import Seeds
+from supervised.accelerate import device_of, use_cpu
+
+
+def build(config: Experiment) -> Course:
+    """What the config asks for, ready to begin.
+
+    Raises ValueError where config and world don't fit, MemoryError for what can't fit, EnvError where the world fails
+    at once, ConnectionError where there is no cluster at `runtime.address`.
+    """
+    asked, seeds = algorithm(config.algorithm).load(), Seeds(config.seed)
+    if asked.course is not None:
+        return asked.course(config, seeds, build)
+    runtime: Runtime | None = getattr(config, "runtime", None)
+    if runtime is None:
+        assert asked.solver is not None, config.algorithm
+        return Solving(asked.solver(config, seeds))
+    use_cpu(runtime.threads)
+    if runtime.kind == "ray":
+        require(runtime)
+    if runtime.address is not None:
+        connect(runtime)
+    measured = evaluation(config, asked, seeds)
+    window = config.logging.window if isinstance(config.logging, EpisodeLogging) else 1
+    return Training(parts(config, asked, seeds), fleet(config, runtime, asked), measured, window)
+
+
+def parts(config: Experiment, asked: Algorithm[Any], seeds: Seeds) -> Parts:
+    """What the actors feed."""
+    assert asked.make is not None, config.algorithm
+    spec = env_spec(config.env) if isinstance(config, Control) else make_game(config.world.name).spec
+    return asked.make(config, spec, seeds, device_of(getattr(config, "device", "cpu")))
+
+
+def fleet(config: Experiment, runtime: Runtime, asked: Algorithm[Any]) -> Source:
+    """The actors, where `runtime` wants them. They are made when they are first needed."""
+    if runtime.kind == "ray":
+        return RayFleet(config, runtime)
+    actor = asked.actor
+    assert actor is not None, config.algorithm
+    return LocalFleet(lambda index, incarnation: actor(config, index, incarnation), runtime)
+
+
+def evaluation(config: Experiment, asked: Algorithm[Any], seeds: Seeds) -> Evaluation:
+    """What the run is measured by: what the algorithm brings itself; else episodes of its environment, or matches where
+    it learns to act in a game."""
+    if asked.evaluation is not None:
+        return asked.evaluation(config, seeds, entrant)
+    assert isinstance(config, Control) and asked.policy is not None, config.algorithm
+    return Episodic(config, asked.policy, seeds) if config.world.kind == "env" else matches(config, seeds)
+
+
+def matches(config: Control, seeds: Seeds) -> Evaluation:
+    """The greedy policy against `random` and `one_ply`, `evaluation.episodes` games each, and against its past self."""
+    game = make_game(config.world.name)
+
+    def climber(name: str, weights: Array) -> Player:
+        return acting(config, game, {"weights": weights}, name)
+
+    opponents = [entrant(name, game) for name in ("random", "one_ply")]
+    return Climber(game, opponents, config.evaluation.episodes, True, seeds, climber)
+
+
+def timetable(config: Experiment) -> Timetable:
+    """When the run ends, and what is due on the way."""
+    measured = config.evaluation
+    doubling = isinstance(measured, SolverEvaluation) and measured.doubling
+    return Timetable(config.steps, config.logging.every, measured.every, config.checkpoint.every, doubling)
