@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.actor_critic.config import DDPG, PPO
+from agents.alphazero.config import AlphaZero
 from agents.config import Control, Experiment, Learning
 from agents.regret.config import CFR, MCCFR, DeepCFR, FleetMCCFR
-from agents.search.config import AlphaZero
 from agents.value.config import DQN
 from experiment.config import ConfigError, check
 
@@ -32,7 +32,7 @@ ALGORITHMS = {
     "ppo": Algorithm(PPO, "agents.actor_critic.ppo"),
     "dqn": Algorithm(DQN, "agents.value.dqn"),
     "ddpg": Algorithm(DDPG, "agents.actor_critic.ddpg"),
-    "alphazero": Algorithm(AlphaZero, "agents.search.alphazero"),
+    "alphazero": Algorithm(AlphaZero, "agents.alphazero.alphazero"),
     "cfr": Algorithm(CFR, "agents.regret.cfr"),
     "mccfr": Algorithm(MCCFR, "agents.regret.mccfr"),
     "mccfr_fleet": Algorithm(FleetMCCFR, "agents.regret.mccfr_fleet"),
