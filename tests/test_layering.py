@@ -181,7 +181,7 @@ FLAT = (
     "wiring", "entrants", "contenders", "restore", "registry", "rollout", "networks", "means", "stochastic", "explore",
     "losses", "returns", "distributions", "schedules", "config",
 )  # fmt: skip
-FAMILIES = ("courses", "play", "search", "tabular", "memory")
+FAMILIES = ("courses", "play", "alphazero", "solvers", "search", "tabular", "memory")
 BREAKS = {
     "layers": [("experiment/run.py", "import agents.api"), ("supervised/fit.py", "import envs.api")],
     "floors": [

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from agents.alphazero.selfplay import SelfPlay
 from agents.arena.ladder import Climber
 from agents.rollout import NStep, Rollout
-from agents.search.selfplay import SelfPlay
 from agents.value import dqn
 from experiment.checkpoint import load
 from experiment.clocks import Every
