@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,24 +9,8 @@ from typing import Any
 from agents.api import State
 from agents.config import Experiment
 from experiment import checkpoint
+from experiment.config import differences
 from experiment.run import Run
-
-# What a checkpoint's state has the shape of, or would lose its meaning with.
-FIXED = (
-    "algorithm",
-    "env",
-    "game",
-    "seed",
-    "network",
-    "normalize",
-    "noise",
-    "memory.capacity",
-    "memory.prioritized",
-    "average",
-    "learner.n_step",
-    "learner.critics",
-    "runtime.actors",
-)
 
 
 def save(run: Run, config: Experiment, steps: int, state: State, **about: Any) -> Path:
@@ -48,21 +31,11 @@ def save(run: Run, config: Experiment, steps: int, state: State, **about: Any) -
 
 def changes(config: Experiment, saved: Experiment) -> tuple[list[str], list[str]]:
     """How the config of a run that goes on differs, one line each: what keeps it from going on, and what doesn't."""
-
-    def leaves(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-        if not isinstance(values, dict) or not values:
-            yield prefix, values
-            return
-        for name, value in values.items():
-            yield from leaves(value, f"{prefix}.{name}" if prefix else name)
-
-    before, now = (dict(leaves(c.model_dump(mode="json"))) for c in (saved, config))
+    if config.algorithm != saved.algorithm:
+        return [f"algorithm: a run that began with {saved.algorithm} can't go on with {config.algorithm}"], []
     forbidden, allowed = [], []
-    for key in sorted(before.keys() | now.keys()):
-        old, new = before.get(key), now.get(key)
-        if old == new:
-            continue
-        if any(key == fixed or key.startswith(f"{fixed}.") for fixed in FIXED):
+    for key, old, new, fixed in differences(saved, config):
+        if fixed:
             forbidden.append(f"{key}: a run that began with {old} can't go on with {new}")
         else:
             allowed.append(f"{key}: {old} -> {new}")
