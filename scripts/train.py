@@ -98,7 +98,7 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
         try:
             if asked.resume:
                 path, state, about = newest(directory / "checkpoints")
-                forbidden, allowed = changes(config, parse(about["config"]))
+                forbidden, allowed = changes(config, parse(about["config"]), about)
                 if forbidden:
                     raise ConfigError(forbidden)
                 if about["steps"] >= config.steps:
