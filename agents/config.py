@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from experiment.config import Config
+from experiment.config import Config, Fixed
 
 Positive = Annotated[int, Field(gt=0)]
 Natural = Annotated[int, Field(ge=0)]
@@ -74,7 +74,7 @@ class Environment(Config):
 class Runtime(Config):
     kind: Literal["local", "ray"] = "local"
     """where actors run: in this process, or as Ray actors"""
-    actors: Positive = 1
+    actors: Fixed[Positive] = 1
     """number of actors; env.count is divided among them"""
     mode: Literal["synchronous", "asynchronous"] = "synchronous"
     """wait for every actor each round (reproducible), or take experience as it arrives"""
@@ -129,9 +129,9 @@ class Collection(Config):
 
 
 class Replay(Config):
-    capacity: Positive = 1_000_000
+    capacity: Fixed[Positive] = 1_000_000
     """transitions kept; the oldest are overwritten"""
-    start: Natural = 100
+    start: Fixed[Natural] = 100  # updates are counted from the beginning of the run
     """environment steps collected before the first update"""
 
 
@@ -172,9 +172,9 @@ class World(NamedTuple):
 class Experiment(Config):
     """Base of every algorithm's config."""
 
-    algorithm: str
+    algorithm: Fixed[str]
     """name of the algorithm"""
-    seed: Natural = 0
+    seed: Fixed[Natural] = 0
     """every random stream of the run derives from it"""
     steps: Positive = 100_000
     """environment steps to train for, over all environments together"""
@@ -193,7 +193,7 @@ class Experiment(Config):
 class OfGame(Experiment):
     """An experiment about one game."""
 
-    game: str
+    game: Fixed[str]
     """name of the game, such as leduc_poker or connect_four(rows=4,columns=4)"""
 
     @property
@@ -217,7 +217,7 @@ class Learning(Experiment):
 class Control(Learning):
     """Learning to act in an environment."""
 
-    env: Environment
+    env: Fixed[Environment]
     """the world to learn"""
     rollout: Collection
     """how much is collected between updates"""

@@ -125,6 +125,8 @@ class GameSpec:
     chance: bool
     perfect_information: bool
     utility: tuple[float, float] = field(default=(-inf, inf), compare=False)  # bounds of a return; infinite: not known
+    # of the rules as computed here: raised when the same actions would lead elsewhere, or be seen as something else
+    version: int = field(default=1, compare=False)
 
 
 class Symmetry(NamedTuple):

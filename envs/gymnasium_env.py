@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from envs.atari import AtariOptions
 
 EXTRAS = {"mujoco": "mujoco", "ale_py": "atari", "cv2": "atari", "Box2D": "box2d"}  # missing module: our extra
+ENGINES = {  # packages that compute the worlds of a module
+    "ale_py": ("ale-py", "opencv-python-headless"),
+    "gymnasium.envs.box2d": ("box2d",),
+    "gymnasium.envs.mujoco": ("mujoco",),
+}
 
 
 class World(Protocol):
@@ -428,6 +433,13 @@ class GymnasiumEnv:
             f"replayed with its seed and actions, {what}",
             stacklevel=3,
         )
+
+
+def engines(id: str) -> tuple[str, ...]:
+    """The packages that decide what a registered world shows: an episode is replayed exactly with the same versions."""
+    entry = _registered(id).entry_point
+    module = entry.partition(":")[0] if isinstance(entry, str) else entry.__module__
+    return ("gymnasium", *(name for begin, names in ENGINES.items() if module.startswith(begin) for name in names))
 
 
 def _width(actions: Any) -> int:

@@ -3,6 +3,8 @@
     class Learner(Config):
         learning_rate: float = Field(3e-4, gt=0)
         "Step size of the optimizer."
+        n_step: Fixed[int] = Field(1, gt=0)             # a run that is resumed can't change it
+        "Rewards summed before bootstrapping."
 
     raw = override(read("configs/dqn.yaml"), ["learner.learning_rate=1e-3"])
     config = check(Experiment, raw)
@@ -45,6 +47,12 @@ class Config(BaseModel):
 
 
 C = TypeVar("C", bound=Config)
+T = TypeVar("T")
+
+# `capacity: Fixed[int]`: what a run has saved has the shape of this field, or loses its meaning with another value. The
+# mark of a section holds for all below it, and a subclass that declares the field again keeps it.
+FIXED = "can't change on resume"
+Fixed = Annotated[T, FIXED]
 
 
 class ConfigError(ValueError):
@@ -309,6 +317,40 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+# Comparing ---------------------------------------------------------------------------------------------------------
+
+
+class Difference(NamedTuple):
+    """A field that has another value in another config of the same model."""
+
+    key: str  # dotted
+    old: str  # as YAML
+    new: str
+    fixed: bool  # a run that is resumed can't change it
+
+
+def differences(old: C, new: C) -> list[Difference]:
+    """Every field that differs, in order. A section that comes, goes or becomes another one is a difference itself,
+    and fixed if anything in it is."""
+    return list(_differences(old, new, "", False))
+
+
+def _differences(old: Config, new: Config, prefix: str, fixed: bool) -> Iterator[Difference]:
+    for name in type(new).model_fields:
+        before, now = getattr(old, name), getattr(new, name)
+        kept = fixed or _is_fixed(type(new), name)
+        if isinstance(now, Config) and type(before) is type(now):
+            yield from _differences(before, now, f"{prefix}{name}.", kept)
+            continue
+        texts = _yaml(before, flow=True), _yaml(now, flow=True)  # as values, 1 would be 1.0 and True
+        if texts[0] != texts[1]:
+            yield Difference(prefix + name, *texts, kept or _holds_fixed(before) or _holds_fixed(now))
+
+
+def _holds_fixed(value: Any) -> bool:
+    return isinstance(value, Config) and any(option.fixed for option in describe(type(value)))
+
+
 # Describing --------------------------------------------------------------------------------------------------------
 
 
@@ -319,10 +361,12 @@ class Option(NamedTuple):
     type: str  # such as "int > 0", "one of: a, b", "float | null"
     default: str  # as YAML, or "required"
     help: str
+    fixed: bool  # a run that is resumed can't change it; the help says so too
 
 
 def describe(model: type[Config]) -> list[Option]:
-    """Every field of a model and its sections, in order. A section that may be left out also has a line of its own."""
+    """Every field of a model and its sections, in order. A section that may be left out, or be a plain value instead,
+    also has a line of its own."""
     options: dict[str, Option] = {}
     for option in _options(model, None, ""):
         known = options.setdefault(option.key, option)
@@ -335,22 +379,39 @@ def describe(model: type[Config]) -> list[Option]:
 def table(model: type[Config]) -> str:
     """`describe` as a Markdown table."""
     rows = [("key", "type", "default", "meaning"), ("---",) * 4]
-    rows += [(f"`{key}`", kind, f"`{default}`", text) for key, kind, default, text in describe(model)]
+    rows += [(f"`{key}`", kind, f"`{default}`", text) for key, kind, default, text, _ in describe(model)]
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|") if cell != "---" else cell for cell in row) + " |" for row in rows
     )
 
 
-def _options(model: type[Config], values: Config | None, prefix: str) -> Iterator[Option]:
+def _options(model: type[Config], values: Config | None, prefix: str, fixed: bool = False) -> Iterator[Option]:
     for name, field in model.model_fields.items():
         default: Any = getattr(values, name) if values is not None else field.get_default(call_default_factory=True)
+        kept = fixed or _is_fixed(model, name)
         sections = [member for member in _members(field.annotation) if _is_section(member)]
-        if not sections or type(None) in _members(field.annotation):
+        below: list[Option] = []
+        for section in sections:
+            below += _options(section, default if isinstance(default, section) else None, f"{prefix}{name}.", kept)
+        if len(sections) < len(_members(field.annotation)):
+            kept = kept or any(option.fixed for option in below)
             kind = _type(field.annotation, field.metadata)
             shown = "required" if default is pydantic_core.PydanticUndefined else _yaml(default, flow=True)
-            yield Option(prefix + name, kind, shown, " ".join((field.description or "").split()))
-        for section in sections:
-            yield from _options(section, default if isinstance(default, section) else None, f"{prefix}{name}.")
+            text = " ".join((field.description or "").split())
+            yield Option(prefix + name, kind, shown, f"{text} ({FIXED})" if kept and text else text, kept)
+        yield from below
+
+
+def _is_fixed(model: type[Config], name: str) -> bool:
+    """Whether the model, or one that it inherits from, marks the field."""
+    bases = (base for base in model.__mro__ if issubclass(base, Config) and name in base.model_fields)
+    return any(FIXED in _marks(base.model_fields[name]) for base in bases)
+
+
+def _marks(field: FieldInfo) -> list[Any]:
+    """The metadata of a field and, in a union, of its members."""
+    inside = (getattr(member, "__metadata__", ()) for member in get_args(field.annotation))
+    return [*field.metadata, *(mark for metadata in inside for mark in metadata)]
 
 
 def _is_section(annotation: Any) -> bool:

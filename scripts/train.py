@@ -101,7 +101,7 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
         try:
             if asked.resume:
                 saved, state, about = load_checkpoint(directory / "checkpoints")
-                forbidden, allowed = changes(config, saved)
+                forbidden, allowed = changes(config, saved, about)
                 if forbidden:
                     raise ConfigError(forbidden)
                 if about["steps"] >= config.steps:

@@ -185,7 +185,7 @@ def test_overrides_apply_to_a_resumed_run(run: Path, tmp_path: Path, capsys: pyt
     assert resume(run, "steps=320", "logging.every=32") == 0
     said = capsys.readouterr().out.splitlines()
     changed = said[said.index("resumed with changes:") + 1 :][:2]
-    assert [line.partition(":")[0] for line in changed] == ["logging.every", "steps"]
+    assert [line.partition(":")[0] for line in changed] == ["steps", "logging.every"]
     assert state(run)["loop"]["steps"] == 320
     assert yaml.safe_load((run / "config.yaml").read_text())["steps"] == 320
     assert resume(run) == 0  # its config is the one that it was resumed with: it is finished

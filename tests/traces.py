@@ -22,36 +22,9 @@ import numpy as np
 
 from envs.api import CHANCE, TERMINAL, Array, Game
 from experiment.checkpoint import newest
-from tests.runs import RUNS, lines, raw, train
+from tests.runs import RUNS, SOLVERS, lines, raw, train
 
 GOLDEN = Path(__file__).parent / "golden"
-
-SOLVERS: dict[str, dict[str, Any]] = {
-    "cfr": {"algorithm": "cfr", "game": "kuhn_poker", "variant": "cfr", "steps": 64},
-    "cfr_plus": {"algorithm": "cfr", "game": "leduc_poker", "variant": "cfr_plus", "steps": 32},
-    "linear_cfr": {"algorithm": "cfr", "game": "kuhn_poker", "variant": "linear_cfr", "form": "history", "steps": 32},
-    "discounted_cfr": {"algorithm": "cfr", "game": "leduc_poker", "variant": "discounted_cfr", "steps": 32},
-    "predictive_cfr_plus": {"algorithm": "cfr", "game": "kuhn_poker", "variant": "predictive_cfr_plus", "steps": 64},
-    "mccfr": {"algorithm": "mccfr", "game": "leduc_poker", "steps": 64, "seed": 3},
-    "mccfr_outcome": {"algorithm": "mccfr", "game": "kuhn_poker", "sampling": "outcome", "steps": 64},
-    "mccfr_growing": {
-        "algorithm": "mccfr", "game": "kuhn_poker", "table": "growing", "memory_bytes": 1 << 20, "steps": 8,
-        "evaluation": {"games": 20},
-    },
-    "mccfr_fleet": {
-        "algorithm": "mccfr", "game": "kuhn_poker", "steps": 80, "iterations": 8, "runtime": {"actors": 2},
-        "logging": {"every": 16}, "evaluation": {"every": 32, "doubling": False},
-    },
-    "deep_cfr": {
-        "algorithm": "deep_cfr", "game": "kuhn_poker", "steps": 160, "traversals": 20, "runtime": {"actors": 2},
-        "learner": {"updates": 20, "strategy_updates": 5, "batch_size": 32}, "network": {"hidden": [16]},
-        "logging": {"every": 40}, "evaluation": {"every": 80},
-    },
-    "deep_cfr_mixture": {
-        "algorithm": "deep_cfr", "game": "kuhn_poker", "steps": 160, "traversals": 20, "average": "mixture",
-        "learner": {"updates": 20, "batch_size": 32}, "network": {"hidden": [16]}, "logging": {"every": 40},
-    },
-}  # fmt: skip
 
 
 def here() -> str:

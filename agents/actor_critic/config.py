@@ -20,7 +20,7 @@ from agents.config import (
     Replay,
 )
 from agents.schedules import Schedule
-from experiment.config import Config
+from experiment.config import Config, Fixed
 
 
 class PPOLearner(Config):
@@ -75,11 +75,11 @@ class PPO(Control):
     """proximal policy optimization"""
     rollout: Collection = Collection(steps=2048)
     """how much is collected for one update"""
-    network: PPONetwork = PPONetwork()
+    network: Fixed[PPONetwork] = PPONetwork()
     """policy and value networks"""
     learner: PPOLearner = PPOLearner()
     """the update"""
-    normalize: PPONormalize = PPONormalize()
+    normalize: Fixed[PPONormalize] = PPONormalize()
     """running normalization"""
 
     @model_validator(mode="after")
@@ -96,7 +96,7 @@ class PPO(Control):
 
 
 class Noise(Config):
-    kind: Literal["gaussian", "ornstein_uhlenbeck"] = "gaussian"
+    kind: Fixed[Literal["gaussian", "ornstein_uhlenbeck"]] = "gaussian"  # the level that is saved is of it
     """independent noise at each step, or noise that drifts back to 0 (Lillicrap et al. 2016)"""
     sigma: NonNegative = 0.1
     """standard deviation (of each change, for ornstein_uhlenbeck), as a fraction of half the action range"""
@@ -111,15 +111,15 @@ class DDPGLearner(Config):
     """step size of Adam for the policy; a number or a schedule"""
     batch_size: Positive = 256
     """rows of one update"""
-    updates_per_step: PositiveFloat = 1.0
+    updates_per_step: Fixed[PositiveFloat] = 1.0  # updates are counted from the beginning of the run
     """gradient updates per environment step"""
-    discount: Fraction = 0.99
+    discount: Fixed[Fraction] = 0.99  # in the rows that are stored
     """gamma"""
-    n_step: Positive = 1
+    n_step: Fixed[Positive] = 1
     """rewards summed before bootstrapping"""
     tau: Fraction = 0.005
     """the target networks move this fraction of the way at each policy update"""
-    critics: Literal[1, 2] = 1
+    critics: Fixed[Literal[1, 2]] = 1
     """2 = twin critics, whose minimum is the target (TD3)"""
     policy_delay: Positive = 1
     """critic updates per policy update (TD3: 2)"""
@@ -141,7 +141,7 @@ class DDPG(Control):
     """deep deterministic policy gradient; TD3 with learner.critics=2, policy_delay=2 and smoothing=0.2"""
     rollout: Collection = Collection(steps=1)
     """how much is collected between updates"""
-    network: DDPGNetwork = DDPGNetwork()
+    network: Fixed[DDPGNetwork] = DDPGNetwork()
     """policy and critic networks, of the same shape"""
     noise: Noise = Noise()
     """exploration"""
@@ -149,7 +149,7 @@ class DDPG(Control):
     """the update"""
     memory: Replay = Replay()
     """experience replay"""
-    normalize: Normalize = Normalize()
+    normalize: Fixed[Normalize] = Normalize()
     """running normalization"""
     random_steps: Natural = 100
     """environment steps with uniformly random actions at the start"""

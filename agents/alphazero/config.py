@@ -9,19 +9,19 @@ from pydantic import Field, field_validator, model_validator
 from agents.config import Evaluation, Fraction, Learning, Natural, NonNegative, OfGame, Positive, PositiveFloat
 from agents.schedules import Schedule
 from agents.search.config import Search
-from experiment.config import Config
+from experiment.config import Config, Fixed
 
 
 class BoardNetwork(Config):
-    blocks: Positive = 4
+    blocks: Fixed[Positive] = 4
     """residual blocks; layers, where a game shows no board"""
-    filters: Positive = 64
+    filters: Fixed[Positive] = 64
     """planes of every convolution"""
-    pooled_every: Natural = 2
+    pooled_every: Fixed[Natural] = 2
     """every so many blocks one pools over the whole board; 0: none does"""
-    head_planes: Positive = 4
+    head_planes: Fixed[Positive] = 4
     """planes that a head sees"""
-    hidden: Positive = 64
+    hidden: Fixed[Positive] = 64
     """width of the value head's hidden layer; of every layer, where a game shows no board"""
     inference_dtype: Literal["float32", "bfloat16"] = "bfloat16"
     """number format of the networks that play"""
@@ -37,7 +37,7 @@ class SelfPlaySearch(Search):
 
 
 class SelfPlay(Config):
-    games: Positive = 256
+    games: Fixed[Positive] = 256
     """games played at once, over all actors together"""
     plies: Positive = 8
     """moves in each game between updates"""
@@ -64,9 +64,9 @@ class SelfPlay(Config):
 class AlphaZeroLearner(Config):
     learning_rate: PositiveFloat | Schedule = 1e-3
     """step size of Adam; a number or a schedule"""
-    batch_size: Positive = 256
+    batch_size: Fixed[Positive] = 256  # updates are counted from the beginning of the run, by rows and this
     """positions of one update"""
-    samples_per_row: PositiveFloat = 4.0
+    samples_per_row: Fixed[PositiveFloat] = 4.0  # and by this
     """positions sampled for each position that memory is given: the samples-per-insert ratio"""
     value_coefficient: NonNegative = 1.0
     """weight of the value error"""
@@ -83,9 +83,9 @@ class AlphaZeroLearner(Config):
 
 
 class Positions(Config):
-    capacity: Positive = 200_000
+    capacity: Fixed[Positive] = 200_000
     """positions kept; the oldest are overwritten"""
-    start: Natural = 2_000
+    start: Fixed[Natural] = 2_000  # updates are counted from the beginning of the run
     """positions collected before the first update"""
 
 

@@ -2,68 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from agents.api import State
 from agents.config import Experiment
+from envs.games.make import make_game
+from envs.games.native import NativeGame
+from envs.gymnasium_env import engines
 from experiment import checkpoint
+from experiment.config import differences
 from experiment.run import Run
 
-# What a checkpoint's state has the shape of, or would lose its meaning with.
-FIXED = (
-    "algorithm",
-    "env",
-    "game",
-    "seed",
-    "network",
-    "normalize",
-    "noise",
-    "memory.capacity",
-    "memory.prioritized",
-    "average",
-    "learner.n_step",
-    "learner.critics",
-    "runtime.actors",
-)
+ARITHMETIC = ("numba", "numpy", "torch")
 
 
 def save(run: Run, config: Experiment, steps: int, state: State, **about: Any) -> Path:
     """Write a checkpoint of the run, delete those beyond `checkpoint.keep`, and return where it lies.
 
-    `about` goes into the manifest beside algorithm, config, steps and versions of libraries.
+    `about` goes into the manifest beside algorithm, config, steps, and the versions of what computes the run.
     """
     told = {
         "algorithm": config.algorithm,
         "config": config.model_dump(mode="json"),
         "steps": steps,
-        "libraries": {name: version(name) for name in ("numba", "numpy", "torch")},
+        **versions(config),
     }
     path = checkpoint.save(run.checkpoints, steps, state, told | about)
     checkpoint.prune(run.checkpoints, config.checkpoint.keep)
     return path
 
 
-def changes(config: Experiment, saved: Experiment) -> tuple[list[str], list[str]]:
-    """How the config of a run that goes on differs, one line each: what keeps it from going on, and what doesn't."""
+def versions(config: Experiment) -> dict[str, dict[str, Any]]:
+    """What the run's numbers depend on beside its config: `libraries` by name, and `rules`, of a native game."""
+    packages, rules = [*ARITHMETIC], {}
+    kind, name = config.world
+    if kind == "game":
+        game = make_game(name)
+        if isinstance(game, NativeGame):
+            rules[name] = game.spec.version
+        else:
+            packages.append("open_spiel")
+    elif kind == "env":
+        packages += engines(name)
+    return {"libraries": {package: _installed(package) for package in packages}, "rules": rules}
 
-    def leaves(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-        if not isinstance(values, dict) or not values:
-            yield prefix, values
-            return
-        for name, value in values.items():
-            yield from leaves(value, f"{prefix}.{name}" if prefix else name)
 
-    before, now = (dict(leaves(c.model_dump(mode="json"))) for c in (saved, config))
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # what it holds came in another way
+        return "unknown"
+
+
+def changes(config: Experiment, saved: Experiment, about: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """How a run that goes on differs from what was saved, one line each: what keeps it from going on, and what doesn't.
+
+    `about` is what the checkpoint says of itself. Raises ValueError where its world can't be made here.
+    """
+    if config.algorithm != saved.algorithm:
+        return [f"algorithm: a run that began with {saved.algorithm} can't go on with {config.algorithm}"], []
     forbidden, allowed = [], []
-    for key in sorted(before.keys() | now.keys()):
-        old, new = before.get(key), now.get(key)
-        if old == new:
-            continue
-        if any(key == fixed or key.startswith(f"{fixed}.") for fixed in FIXED):
+    for key, old, new, fixed in differences(saved, config):
+        if fixed:
             forbidden.append(f"{key}: a run that began with {old} can't go on with {new}")
         else:
             allowed.append(f"{key}: {old} -> {new}")
+    if forbidden:
+        return forbidden, allowed
+    now = versions(config)
+    for name, number in about.get("rules", {}).items():
+        if (found := now["rules"].get(name)) != number:
+            forbidden.append(f"{name}: a run that began with version {number} of its rules can't go on with {found}")
+    for package, number in about["libraries"].items():
+        if (found := now["libraries"].get(package, number)) != number:
+            effect = "sums may be rounded" if package in ARITHMETIC else "episodes may replay"
+            allowed.append(f"{package} {number} -> {found}: {effect} differently")
     return forbidden, allowed

@@ -20,7 +20,7 @@ from agents.config import (
     SolverEvaluation,
 )
 from agents.schedules import Schedule
-from experiment.config import Config
+from experiment.config import Config, Fixed
 
 Exponent = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -28,7 +28,7 @@ Exponent = Annotated[float, Field(allow_inf_nan=False)]
 class CFR(Solution):
     algorithm: Literal["cfr"] = "cfr"
     """counterfactual regret minimization on a compiled tree"""
-    variant: Literal["cfr", "cfr_plus", "linear_cfr", "discounted_cfr", "predictive_cfr_plus"] = "cfr_plus"
+    variant: Fixed[Literal["cfr", "cfr_plus", "linear_cfr", "discounted_cfr", "predictive_cfr_plus"]] = "cfr_plus"
     """which regret minimizer"""
     updates: Literal["alternating", "simultaneous"] = "alternating"
     """whether seats learn in turns, or all at once"""
@@ -36,7 +36,7 @@ class CFR(Solution):
     """discounted_cfr: positive regrets keep t^alpha / (t^alpha + 1) after iteration t; null is 1.5"""
     beta: Exponent | None = None
     """discounted_cfr: negative regrets keep t^beta / (t^beta + 1); null is 0, which halves them"""
-    gamma: NonNegative | None = None
+    gamma: Fixed[NonNegative | None] = None  # the sums so far are weighted so
     """the policy of iteration t counts t^gamma times in the average; null is the variant's: 0, 1, 1, 2, 2"""
     form: Literal["auto", "sequence", "history"] = "auto"
     """sequence: fast, two seats; history: any number of seats, OpenSpiel's numbers to the last bit; auto: what fits"""
@@ -64,9 +64,9 @@ class MCCFR(Solution):
     """external: all actions of the traversing seat are tried; outcome: one game is played"""
     exploration: Annotated[float, Field(gt=0, le=1)] = 0.6
     """sampling=outcome: probability with which the traversing seat's action is uniform"""
-    weighting: Literal["linear", "uniform"] = "linear"
+    weighting: Fixed[Literal["linear", "uniform"]] = "linear"  # the sums so far are weighted so
     """linear: iteration t counts t times, in regrets and averages (Brown & Sandholm 2019); uniform: once"""
-    table: Literal["tree", "growing"] = "tree"
+    table: Fixed[Literal["tree", "growing"]] = "tree"
     """tree: the game is compiled; growing: it is sampled through its rules, for games too large to compile"""
     batch: Positive = 64
     """table=growing: traversals for each seat at one iteration, by one policy; with table=tree it is one"""
@@ -116,7 +116,7 @@ class DeepCFRLearner(Config):
 
 
 class DeepCFRMemory(Config):
-    capacity: Positive = 1_000_000
+    capacity: Fixed[Positive] = 1_000_000
     """rows kept for each seat's advantages, and for the strategy: a uniform sample of all that ever came"""
 
 
@@ -132,9 +132,9 @@ class DeepCFR(Learning, OfGame):
     """traversals, of all seats together: an iteration is `traversals` for each seat"""
     traversals: Positive = 1_500
     """traversals of one seat at one iteration, over all actors together"""
-    average: Literal["network", "mixture"] = "network"
+    average: Fixed[Literal["network", "mixture"]] = "network"
     """the average policy: a network trained on how was played, or all past advantage networks, exactly (SD-CFR)"""
-    network: DeepCFRNetwork = DeepCFRNetwork()
+    network: Fixed[DeepCFRNetwork] = DeepCFRNetwork()
     """of advantages and of the strategy"""
     learner: DeepCFRLearner = DeepCFRLearner()
     """the updates"""

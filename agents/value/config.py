@@ -19,13 +19,13 @@ from agents.config import (
     Replay,
 )
 from agents.schedules import Schedule
-from experiment.config import Config
+from experiment.config import Config, Fixed
 
 
 class Prioritized(Config):
     """Prioritized experience replay (Schaul et al. 2016)."""
 
-    alpha: Fraction = 0.6
+    alpha: Fixed[Fraction] = 0.6  # priorities are stored to the power of it
     """0 = uniform; 1 = in proportion to the temporal-difference error"""
     beta: Fraction = 0.4
     """correction of the bias by importance weights at the start; 1 = full"""
@@ -52,11 +52,11 @@ class DQNLearner(Config):
     """step size of Adam; a number or a schedule"""
     batch_size: Positive = 32
     """rows of one update"""
-    updates_per_step: PositiveFloat = 0.25
+    updates_per_step: Fixed[PositiveFloat] = 0.25  # updates are counted from the beginning of the run
     """gradient updates per environment step"""
-    discount: Fraction = 0.99
+    discount: Fixed[Fraction] = 0.99  # in the rows that are stored
     """gamma"""
-    n_step: Positive = 1
+    n_step: Fixed[Positive] = 1
     """rewards summed before bootstrapping"""
     double: bool = False
     """the online network chooses the action that the target network values (van Hasselt et al. 2016)"""
@@ -85,7 +85,7 @@ class DQN(Control):
     """deep Q-network"""
     rollout: Collection = Collection(steps=4)
     """how much is collected between updates"""
-    network: DQNNetwork = DQNNetwork()
+    network: Fixed[DQNNetwork] = DQNNetwork()
     """action-value network"""
     epsilon: Fraction | Schedule = Field(default=Schedule(kind="linear", start=1.0, end=0.05, until=0.1))
     """probability of a random action; a number or a schedule"""
@@ -93,7 +93,7 @@ class DQN(Control):
     """the update"""
     memory: DQNReplay = DQNReplay()
     """experience replay"""
-    normalize: Normalize = Normalize()
+    normalize: Fixed[Normalize] = Normalize()
     """running normalization"""
 
     @model_validator(mode="after")

@@ -183,7 +183,7 @@ def write_plane(bits: Bits, plane: Array) -> None:
         bits &= bits - ONE
 
 
-def two_player(name: str, actions: int, obs_shape: tuple[int, ...], max_length: int) -> GameSpec:
+def two_player(name: str, actions: int, obs_shape: tuple[int, ...], max_length: int, version: int = 1) -> GameSpec:
     """The spec that all native games share: two seats, all seen, no luck, what one wins the other loses."""
     return GameSpec(
         name,
@@ -195,6 +195,7 @@ def two_player(name: str, actions: int, obs_shape: tuple[int, ...], max_length: 
         chance=False,
         perfect_information=True,
         utility=(-1.0, 1.0),
+        version=version,
     )
 
 

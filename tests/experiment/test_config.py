@@ -9,7 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError, model_validator
 
-from experiment.config import Config, ConfigError, check, describe, dump, override, read, table
+from experiment.config import (
+    FIXED,
+    Config,
+    ConfigError,
+    Difference,
+    Fixed,
+    check,
+    describe,
+    differences,
+    dump,
+    override,
+    read,
+    table,
+)
 
 
 class Mlp(Config):
@@ -346,3 +359,82 @@ def test_the_table_is_markdown() -> None:
     ]
     assert r"| `learner.clip` | float > 0, <= 10 \| null | `null` | Largest norm of a gradient. |" in lines
     assert len(lines) == 2 + len(describe(Experiment))
+
+
+# What a resumed run can't change ------------------------------------------------------------------------------------
+
+
+class Rows(Config):
+    capacity: Fixed[int] = Field(100, gt=0)
+    """Rows kept."""
+    start: int = 10
+    """Rows before the first update."""
+
+
+class MoreRows(Rows):
+    capacity: int = Field(200, gt=0)
+    """The same, declared again without the mark."""
+
+
+class Saved(Config):
+    rows: MoreRows = MoreRows()
+    """A section with one that is marked."""
+    network: Fixed[Mlp] = Mlp()
+    """A section that is marked as a whole."""
+    other: Rows | None = None
+    """A section that may be left out."""
+    rate: float | Evaluation = 1.0
+    """A number, or a section."""
+    limit: Fixed[int | None] = None
+    """Perhaps a limit."""
+    bound: Fixed[int] | None = None
+    """The mark inside a union."""
+
+
+def test_marks_are_described() -> None:
+    assert {option.key: option.fixed for option in describe(Saved)} == {
+        "rows.capacity": True,  # a subclass doesn't lose it
+        "rows.start": False,
+        "network.kind": True,
+        "network.hidden": True,
+        "other": True,  # as what is in it comes and goes with it
+        "other.capacity": True,
+        "other.start": False,
+        "rate": False,
+        "rate.episodes": False,
+        "limit": True,
+        "bound": True,
+    }
+    assert all(option.help.endswith(f" ({FIXED})") == option.fixed for option in describe(Saved))
+    assert f"| `network.hidden` | list of int | `[64, 64]` | Units of each layer. ({FIXED}) |" in table(Saved)
+
+
+def test_a_mark_changes_nothing_else() -> None:
+    assert describe(Saved)[0][:3] == ("rows.capacity", "int > 0", "200")
+    assert check(Saved, {"limit": 3}).limit == 3
+    with pytest.raises(ConfigError, match="limit: found 1.5, expected int"):
+        check(Saved, {"limit": 1.5})
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({}, []),
+        (
+            {"rows": {"capacity": 5, "start": 3}},
+            [("rows.capacity", "200", "5", True), ("rows.start", "10", "3", False)],
+        ),
+        ({"network": {"hidden": [2]}}, [("network.hidden", "[64, 64]", "[2]", True)]),
+        ({"other": {}}, [("other", "null", "{capacity: 100, start: 10}", True)]),
+        ({"rate": {"episodes": 3}}, [("rate", "1.0", "{episodes: 3}", False)]),
+        ({"limit": 1, "bound": 2}, [("limit", "null", "1", True), ("bound", "null", "2", True)]),
+    ],
+)
+def test_differences_say_what_a_resumed_run_cannot_change(changed: dict[str, Any], found: list[Any]) -> None:
+    assert differences(Saved(), check(Saved, changed)) == [Difference(*line) for line in found]
+
+
+def test_a_difference_of_type_alone_is_one() -> None:
+    one, yes = (Experiment(steps=1, options={"key": value}) for value in (1, True))
+    assert one == yes
+    assert differences(one, yes) == [("options", "{key: 1}", "{key: true}", False)]

@@ -1,0 +1,346 @@
+"""Every field of every algorithm, changed on resume: it is refused by name, or the run goes on to its end.
+
+Which of the two, the mark at the field says (`experiment.config.Fixed`). A run that is refused is left as it was.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+import numpy as np
+import pytest
+
+from agents.alphazero.config import SelfPlay
+from agents.memory.ratio import PerStep
+from agents.registry import ALGORITHMS, algorithm, parse
+from agents.regret.config import MCCFR
+from experiment import checkpoint
+from experiment.config import FIXED, Config, ConfigError, describe, dump, override
+from scripts.train import main
+from tests.runs import SOLVERS, raw, train, write
+
+
+class Base(NamedTuple):
+    """A run that is over in a moment."""
+
+    config: dict[str, Any]
+    further: int  # steps of the run that goes on from it
+
+
+LOGS = {"logging": {"every": 8}, "checkpoint": {"every": 0, "keep": 2}}
+ONCE = {"evaluation": {"every": 0, "episodes": 1}, **LOGS}
+ONE_OPPONENT = {"every": 0, "games": 2, "simulations": 0, "opponents": ["random"], "every_line": False}
+BASES = {
+    "ppo": Base(raw("ppo", steps=64, rollout={"steps": 8}, learner={"batch_size": 16}, **ONCE), 128),
+    "dqn": Base(raw("dqn", steps=80, **ONCE), 100),
+    "ddpg": Base(raw("ddpg", steps=80, random_steps=20, **ONCE), 100),
+    "alphazero": Base(raw("alphazero", steps=64, evaluation=ONE_OPPONENT, **LOGS), 96),
+    "cfr": Base(SOLVERS["discounted_cfr"] | {"game": "kuhn_poker", "steps": 8}, 12),
+    "mccfr": Base(SOLVERS["mccfr_growing"] | {"steps": 2}, 4),
+    "mccfr_fleet": Base(SOLVERS["mccfr_fleet"] | {"steps": 32}, 64),
+    "deep_cfr": Base(SOLVERS["deep_cfr"] | {"steps": 40}, 80),
+}
+MORE = {  # what the same algorithms save when they do something else
+    "ppo_continuous": Base(raw("ppo_continuous", steps=64, rollout={"steps": 16}, **ONCE), 128),
+    "dqn_screens": Base(raw("atari", steps=80, **ONCE), 100),
+    "dqn_game": Base(raw("dqn_game", steps=80, **ONCE), 100),
+    "td3": Base(raw("td3", steps=80, random_steps=20, **ONCE), 100),
+    "cfr_history": Base(SOLVERS["discounted_cfr"] | {"game": "kuhn_poker", "form": "history", "steps": 8}, 12),
+    "mccfr_tree": Base(SOLVERS["mccfr_outcome"] | {"steps": 8}, 12),
+    "deep_cfr_mixture": Base(SOLVERS["deep_cfr_mixture"] | {"steps": 40}, 80),
+}
+
+BY_HAND = {  # where another value is not to be guessed, or doesn't go alone
+    "device": ["device=cpu"],
+    "env.id": ["env.id=ALE/Breakout-v5"],
+    "env.options": ["env.options={render_mode: null}"],
+    "env.max_episode_steps": ["env.max_episode_steps=9"],
+    "evaluation.graded": ["evaluation.graded=[connect_four_middle]"],
+    "game": ["game=connect_four"],
+    "learner.tau": ["learner.target_interval=0", "learner.tau=0.01"],
+    "runtime.address": ["runtime.address=auto", "runtime.kind=ray"],
+    "runtime.mode": ["runtime.mode=asynchronous", "runtime.kind=ray"],
+    "search.seconds": ["search.seconds=1.0", "search.selection=puct"],
+    "selfplay.adjudicate": ["selfplay.adjudicate=true", "search.proven=true"],
+    "table": ["table=growing", "runtime=null"],
+    "tree_cache": ["tree_cache=trees"],
+}
+UNSEEN = {"id": "ALE/Pong-v5", "atari": {}}
+RAY = {"runtime.address", "runtime.kind", "runtime.mode"}
+LONG = RAY | {"runtime.threads"}
+NEVER = {  # what is refused in any such run
+    ("alphazero", "search.seconds"),
+    ("deep_cfr", "runtime.mode"),
+    ("dqn_game", "env.max_episode_steps"),
+    ("dqn_game", "env.options"),
+}
+
+
+# Another value --------------------------------------------------------------------------------------------------------
+
+
+def change(raw_config: dict[str, Any], key: str) -> list[str]:
+    """Overrides after which a field has another value, and the config is a valid one."""
+    config = parse(raw_config)
+    whole = config.model_dump(mode="json")
+    for guess in guesses(config, key.split(".")):
+        try:
+            parse(override(whole, [guess]))
+        except ConfigError:
+            continue
+        return [guess]
+    return BY_HAND[key]
+
+
+def guesses(section: Config, path: list[str], prefix: str = "") -> Iterator[str]:
+    """Overrides that change the field at the end of the path; in a section that is off, after turning it on."""
+    name, *below = path
+    annotation, now = type(section).model_fields[name].annotation, getattr(section, name)
+    if not below:
+        yield from (f"{prefix}{name}={json.dumps(value)}" for value in others(annotation, now))
+    elif isinstance(now, Config):
+        yield from guesses(now, below, f"{prefix}{name}.")
+    else:
+        for possible in filter(is_section, leaves(annotation)):
+            on, field = filled(possible), possible.model_fields[below[0]]
+            for value in others(field.annotation, on[below[0]]):
+                yield f"{prefix}{name}={json.dumps(on | {below[0]: value})}"
+
+
+def others(annotation: Any, now: Any) -> Iterator[Any]:
+    """Values of this type that are not `now`, likely ones first; some may be out of bounds."""
+    for leaf in leaves(annotation):
+        if get_origin(leaf) is Literal:
+            yield from (choice for choice in get_args(leaf) if choice != now)
+        elif get_origin(leaf) is tuple and now:
+            yield from ([*now, now[-1]], now[:-1])
+        elif leaf is bool:
+            yield not now
+        elif leaf is int:
+            yield from (value for value in (2 * (now or 1), (now or 2) // 2, 1, 0) if value != now)
+        elif leaf is float:
+            start = now if isinstance(now, float) else 1.0
+            yield from (value for value in (start / 2, start * 2, 0.5, -0.5) if value != now)
+        elif is_section(leaf) and not isinstance(now, leaf):
+            yield filled(leaf)
+        elif leaf is type(None) and isinstance(now, Config):
+            yield None
+
+
+def leaves(annotation: Any) -> Iterator[Any]:
+    """The types that a field can hold, out of their unions and marks."""
+    if get_origin(annotation) is Annotated:
+        yield from leaves(get_args(annotation)[0])
+    elif get_origin(annotation) in (Union, UnionType):
+        for member in get_args(annotation):
+            yield from leaves(member)
+    else:
+        yield annotation
+
+
+def is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Config)
+
+
+def filled(section: type[Config]) -> dict[str, Any]:
+    """The section with some value for what has no default."""
+    fields = section.model_fields.items()
+    return {n: next(others(f.annotation, None)) if f.is_required() else f.get_default() for n, f in fields}
+
+
+# Resuming -------------------------------------------------------------------------------------------------------------
+
+
+def base_of(name: str, key: str) -> Base:
+    """What a run begins with to have the field."""
+    base = (BASES | MORE)[name]
+    if key.startswith("env.atari"):
+        return base._replace(config={"algorithm": base.config["algorithm"], "env": UNSEEN}, further=200)
+    if name == "mccfr" and key.startswith("runtime"):  # its table grows, and so in one place
+        return MORE["mccfr_tree"]
+    if key == "evaluation.graded":
+        return base._replace(config=base.config | {"game": "connect_four"})
+    return base
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Base, Path], Path]:
+    """begun(base, directory) puts the base's run there, which is made once."""
+    root, made = tmp_path_factory.mktemp("begun"), list[Base]()
+
+    def copied(base: Base, directory: Path) -> Path:
+        if base not in made:
+            made.append(base)
+            begin(base.config, root / str(made.index(base)))
+        shutil.copytree(root / str(made.index(base)), directory)
+        return directory
+
+    return copied
+
+
+def begin(raw_config: dict[str, Any], directory: Path) -> None:
+    """Train. Of Atari only write down that it began: nothing of it can change, so nobody looks at its state."""
+    if raw_config.get("env") != UNSEEN:
+        assert train(raw_config, directory) == 0
+        return
+    config = parse(raw_config)
+    checkpoint.save(directory / "checkpoints", 8, {}, {"config": config.model_dump(mode="json"), "steps": 8})
+    (directory / "config.yaml").write_text(dump(config))
+
+
+def contents(directory: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file()}
+
+
+def marked(name: str) -> dict[str, bool]:
+    """Every field of a base's algorithm, and whether a resumed run must keep it."""
+    return {option.key: option.fixed for option in describe(algorithm((BASES | MORE)[name].config["algorithm"]).config)}
+
+
+def resume_with(name: str, key: str, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Change a field of a run. Raises AssertionError where it is neither refused, by name, nor done in the end."""
+    base, before = base_of(name, key), contents(directory)
+    file, changed = list[str](), [f"steps={base.further}"]
+    if key == "algorithm":
+        another = BASES["cfr" if base.config["algorithm"] == "ppo" else "ppo"].config
+        file.append(str(write(directory.with_suffix(".yaml"), another)))
+    elif key != "steps":
+        changed += change(base.config, key)
+    capsys.readouterr()
+    code = main([*file, *changed, "--resume", "--run-dir", str(directory), "--quiet"])
+    out, err = capsys.readouterr()
+    if (name, key) in NEVER:
+        assert (code, contents(directory), key in err) == (2, before, True), err
+        return
+    keys = {assignment.partition("=")[0] for assignment in changed[1:]} or {key}
+    told = [line.removeprefix("error: ").partition(": ")[0] for line in [*out.splitlines(), *err.splitlines()]]
+    assert keys <= set(told), "what is refused, or changed, is named"
+    if any(marked(name)[key] for key in keys):
+        assert (code, contents(directory)) == (2, before), err
+    else:
+        assert code == 0, err
+        assert checkpoint.newest(directory / "checkpoints")[2]["steps"] >= base.further
+
+
+def cases() -> list[Any]:
+    keys = [(name, key) for name in BASES for key in marked(name)]
+    keys += [(name, key) for name in MORE for key in marked(name) if key not in LONG]
+    return [pytest.param(*case, marks=[pytest.mark.slow] * (case[0] in MORE or case[1] in LONG)) for case in keys]
+
+
+@pytest.mark.parametrize(("name", "key"), cases())
+def test_a_field_that_changes_is_refused_by_name_or_the_run_goes_on(
+    begun: Any,
+    name: str,
+    key: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    if name == "dqn_screens":
+        pytest.importorskip("ale_py")
+    if key in RAY:
+        request.getfixturevalue("ray_here")
+    monkeypatch.chdir(tmp_path)
+    resume_with(name, key, begun(base_of(name, key), tmp_path / "run"), capsys)
+
+
+def test_every_algorithm_is_here() -> None:
+    assert {base.config["algorithm"] for base in BASES.values()} == set(ALGORITHMS)
+
+
+@pytest.mark.parametrize(
+    ("name", "section", "key"), [("alphazero", SelfPlay, "selfplay.games"), ("mccfr", MCCFR, "table")]
+)
+def test_a_mark_that_is_missing_is_noticed(
+    begun: Any,
+    name: str,
+    section: type[Config],
+    key: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The broken variant: the state has the shape of these, and the run would end in the middle of loading it."""
+    field = section.model_fields[key.rpartition(".")[2]]
+    monkeypatch.setattr(field, "metadata", [item for item in field.metadata if item != FIXED])
+    with pytest.raises((AssertionError, KeyError, ValueError)):
+        resume_with(name, key, begun(base_of(name, key), tmp_path / "run"), capsys)
+
+
+# What no run would notice ---------------------------------------------------------------------------------------------
+
+MEANING = {  # with another value the run would go on, but what it saved would mean something else
+    "ppo": ["normalize.clip", "network.activation"],
+    "dqn": ["learner.discount", "learner.updates_per_step", "memory.start", "memory.prioritized.alpha"],
+    "ddpg": ["learner.discount", "learner.updates_per_step", "memory.start", "noise.kind"],
+    "alphazero": ["learner.batch_size", "learner.samples_per_row", "memory.start"],
+    "cfr": ["variant", "gamma"],
+    "mccfr": ["weighting"],
+    "mccfr_fleet": ["weighting"],
+    "deep_cfr": ["network.activation"],
+}
+NOTHING = {  # what nothing that is saved depends on
+    "ppo": ["learner.discount", "rollout.steps"],
+    "dqn": ["epsilon", "learner.tau", "memory.prioritized.beta"],
+    "ddpg": ["noise.sigma", "learner.policy_delay"],
+    "alphazero": ["network.inference_dtype", "network.training_dtype", "search.simulations", "selfplay.plies"],
+    "cfr": ["alpha", "form", "updates", "memory_bytes"],
+    "mccfr": ["sampling", "batch", "memory_bytes"],
+    "mccfr_fleet": ["iterations", "runtime.kind"],
+    "deep_cfr": ["traversals", "learner.updates"],
+}
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_what_would_lose_its_meaning_is_kept_and_nothing_else(name: str) -> None:
+    assert [marked(name)[key] for key in MEANING[name]] == [True] * len(MEANING[name])
+    assert [marked(name)[key] for key in NOTHING[name]] == [False] * len(NOTHING[name])
+
+
+def test_the_number_format_of_networks_that_play_may_change(
+    begun: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is no part of the state, though it stands in the section of the network."""
+    run = begun(BASES["alphazero"], tmp_path / "run")
+    before = checkpoint.newest(run / "checkpoints")[1]["weights"]
+    assert main(["--resume", "--run-dir", str(run), "--quiet", "steps=96", "network.inference_dtype=bfloat16"]) == 0
+    assert "network.inference_dtype: float32 -> bfloat16" in capsys.readouterr().out
+    assert checkpoint.newest(run / "checkpoints")[1]["weights"].shape == before.shape
+
+
+@pytest.mark.parametrize("name", ["dqn", "ddpg", "td3"])
+def test_rows_that_are_stored_keep_their_discount_and_so_does_the_run(
+    begun: Any, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = (BASES | MORE)[name]
+    run = begun(base, tmp_path / "run")
+    stored = checkpoint.newest(run / "checkpoints")[1]["memory"]["table"]["fields"]["discount"]
+    assert (np.float32(0.99) ** base.config["learner"].get("n_step", 1)).round(5) in stored.round(5)
+    assert main(["--resume", "--run-dir", str(run), "--quiet", "steps=200", "learner.discount=0.9"]) == 2
+    refused = "error: learner.discount: a run that began with 0.99 can't go on with 0.9"
+    assert refused in capsys.readouterr().err
+
+
+def test_updates_are_reckoned_from_the_beginning_of_the_run() -> None:
+    """Why their rate is kept: all that were not due until now would be due at once."""
+    slow, fast = PerStep(0.25, 0), PerStep(1.0, 0)
+    assert slow.due(1000) == 250
+    fast.load_state_dict(slow.state_dict())
+    assert fast.due(1000) == 750
+
+
+def test_a_run_whose_state_does_not_fit_is_left_as_it_was(
+    begun: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = begun(BASES["mccfr"], tmp_path / "run")
+    before = contents(run)
+    assert main(["--resume", "--run-dir", str(run), "--quiet", "steps=4", "memory_bytes=600"]) == 2
+    assert "memory_bytes" in capsys.readouterr().err
+    assert contents(run) == before
