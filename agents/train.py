@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.api import Evaluation, Experience, Fleet, Player, State
+from agents.api import Evaluation, Experience, Fleet, Player, Round, State
 from agents.arena.entrants import acting
 from agents.arena.ladder import Climber, Rungs
 from agents.arena.paired import Episodic
@@ -87,7 +87,8 @@ class Training:
         for experience in experiences:
             self.memory.add(experience)
             self.note(experience)
-        self.learner.observe(self.steps, [e.moments for e in experiences if e.moments is not None])
+        moments = [e.moments for e in experiences if e.moments is not None]
+        self.learner.begin_round(Round(self.version, self.steps, moments))
         for _ in range(self.ratio.due(self.steps)):
             sample = self.memory.sample()
             self.memory.update(sample, self.learner.update(sample))

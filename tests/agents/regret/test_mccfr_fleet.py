@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.api import Experience, Sample
+from agents.api import Experience, Round, Sample
 from agents.fleet.local import LocalFleet
 from agents.registry import load_checkpoint, parse
 from agents.regret import mccfr_fleet
@@ -53,7 +53,7 @@ def learned(config: FleetMCCFR, collections: int) -> Learner:
         fleet.publish(learner.weights(), version)
         for experience in fleet.collect():
             memory.add(experience)
-        learner.observe((version + 1) * config.iterations * config.runtime.actors, [])
+        learner.begin_round(Round(version, (version + 1) * config.iterations * config.runtime.actors))
         learner.update(memory.sample())
     assert isinstance(learner, Learner)
     return learner

@@ -246,9 +246,7 @@ def test_training_in_bfloat16_points_the_same_way() -> None:
     for dtype in ("float32", "bfloat16"):
         options = config(game="connect_four", network={"filters": 16, "training_dtype": dtype})
         learner = Learner(options, game, Seeds(0), CPU, compiled=False)
-        gradient, metrics = learner.gradient(
-            learner.flat.parameters, columns[0].float(), columns[1].long(), *columns[2:]
-        )
+        gradient, metrics = learner.trained.gradient(learner.trained.state.parameters, *columns)
         assert gradient.dtype == metrics["loss"].dtype == torch.float32
         gradients.append(gradient)
     single, half = gradients
@@ -264,14 +262,13 @@ def test_the_learner_fits_what_it_is_shown_and_leaves_the_illegal_out() -> None:
         torch.from_numpy(c)
         for c in moves(game, game.step(game.initial(1), np.array([4])), policy, np.array([[1.0, -1.0]]))
     ]
-    arguments = (columns[0].float(), columns[1].long(), *columns[2:])
     losses = []
     for _ in range(300):
-        gradient, metrics = learner.gradient(learner.flat.parameters, *arguments)
+        gradient, metrics = learner.trained.gradient(learner.trained.state.parameters, *columns)
         losses.append(metrics["policy_kl"].item() + metrics["value_loss"].item())
-        learner.flat.parameters.sub_(0.01 * learner.adam.step(gradient, 1e-8))
+        learner.trained.move(learner.trained.state, torch.tensor(0.01), gradient)
     assert losses[-1] < 0.01 < 0.5 < losses[0]
-    logits, value = learner.flat.module(*arguments[:2])
+    logits, value = learner.trained.flat.module(columns[0].float(), columns[1].long())
     found = torch.where(columns[2], logits, -torch.inf).softmax(-1)
     np.testing.assert_allclose(found.numpy(), policy, atol=0.05)
     assert found[0, 4] == 0 and value.item() < -0.9
