@@ -203,6 +203,65 @@ def test_value_clip(value: float, target: float, expected: float) -> None:
     assert metrics["value_loss"].item() == pytest.approx(expected, rel=1e-5)
 
 
+SPEC = Spec("toy", (1,), "float32", Discrete(3))
+LOGITS = torch.tensor([1.0, 0.0, -0.5])
+
+
+def of_one_row(advantage: float, value_error: float, **learner: Any) -> tuple[dict[str, Tensor], Mapping[str, Tensor]]:
+    """The gradient by layer, and what was found, where the logits are LOGITS, action 0 was taken, and the value is
+    `value_error` below its target."""
+    options = config(network={"hidden": []}, normalize_advantage=False, **learner)
+    made = Learner(options, SPEC, Seeds(0), CPU, compiled=False)
+    made.trained.flat.views(made.trained.state.parameters)["policy.head.linear.bias"].copy_(LOGITS)
+    row = hand_made(made, 0.0, value_error)._replace(advantage=torch.tensor([advantage]))
+    gradient, found = gradient_of(made, row)
+    return made.trained.flat.views(gradient), found
+
+
+def test_the_policy_term_makes_what_did_well_likelier() -> None:
+    """d(-A log p_0) = -A (1_0 - p) at ratio 1."""
+    gradient, found = of_one_row(2.0, 0.0)
+    chosen = torch.tensor([1.0, 0.0, 0.0])
+    torch.testing.assert_close(gradient["policy.head.linear.bias"], -2 * (chosen - LOGITS.softmax(0)))
+    assert found["loss"].item() == found["policy_gradient_loss"].item() == pytest.approx(-2.0)
+
+
+@pytest.mark.parametrize("coefficient", [0.0, 0.5, 1.0])
+def test_the_value_term_pulls_values_to_their_targets(coefficient: float) -> None:
+    """d(c (target - v)^2 / 2) = -c (target - v)."""
+    gradient, found = of_one_row(0.0, 3.0, value_coefficient=coefficient)
+    assert gradient["head.linear.bias"].item() == pytest.approx(-3 * coefficient)
+    assert not gradient["policy.head.linear.bias"].any()
+    assert found["value_loss"].item() == pytest.approx(4.5)
+    assert found["loss"].item() == pytest.approx(4.5 * coefficient)
+
+
+@pytest.mark.parametrize("coefficient", [0.0, 0.1, 1.0])
+def test_the_entropy_bonus_pushes_to_the_uniform_policy(coefficient: float) -> None:
+    """d(-c H) = c p (log p + H): the likeliest logit falls and the others rise."""
+    gradient, found = of_one_row(0.0, 0.0, entropy_coefficient=coefficient)
+    p = LOGITS.softmax(0)
+    entropy = -(p * p.log()).sum()
+    bias = gradient["policy.head.linear.bias"]
+    torch.testing.assert_close(bias, coefficient * p * (p.log() + entropy))
+    assert (bias.sign() == torch.tensor([1.0, -1.0, -1.0]) * (coefficient > 0)).all()
+    assert found["entropy_loss"].item() == pytest.approx(-entropy.item())
+    assert found["loss"].item() == pytest.approx(-coefficient * entropy.item())
+
+
+@pytest.mark.parametrize(("above", "moves"), [(1.01, True), (0.99, False)])
+def test_the_kl_limit_is_one_and_a_half_times_the_target(above: float, moves: bool) -> None:
+    """All actions have become exp(0.2) times likelier: exp(0.2) - 1 - 0.2 by the estimator."""
+    learner, unroll = collected(config(target_kl=above * (np.exp(0.2) - 1.2) / 1.5))
+    rows = learner.rows(unroll)
+    outputs, _ = learner.network(rows.obs)
+    rows = rows._replace(log_prob=learner.family.log_prob(outputs, rows.action, rows.mask) - 0.2)
+    before = learner.trained.state.parameters.clone()
+    learner.minibatch(learner.trained.state, learner.active, torch.tensor([0.01, 0.2]), rows)
+    assert torch.equal(before, learner.trained.state.parameters) != moves
+    assert learner.metrics()["train/approx_kl"] == pytest.approx(np.exp(0.2) - 1.2, rel=1e-3)
+
+
 def test_the_learning_rate_schedule_reaches_the_optimizer() -> None:
     """One minibatch: half the learning rate, half the way."""
     moved = []
