@@ -4,6 +4,7 @@
     while steps < budget:
         for experience in fleet.collect():
             memory.add(experience);  steps += experience.steps
+        learner.begin_round(Round(version, steps, moments))
         for _ in range(ratio.due(steps)):
             sample = memory.sample()
             memory.update(sample, learner.update(sample))
@@ -15,7 +16,7 @@ frozen model in a module of its own, so that configs are checked without loading
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -85,6 +86,18 @@ class Experience(NamedTuple):
     measures: Mapping[str, float] | None = None  # metrics of the actor's own; their means over experiences are logged
 
 
+class Round(NamedTuple):
+    """What goes on between a collection and the next: as many updates as are due."""
+
+    number: int  # from 0; what acted in a synchronous run were the weights of this version
+    steps: int  # environment steps so far
+    moments: Sequence[State] = ()  # of observations and returns, from each experience that brought some
+
+    def progress(self, budget: int) -> float:
+        """How much of a run of so many steps is over, 0 to 1, for schedules."""
+        return min(self.steps / budget, 1.0)
+
+
 class Sample(NamedTuple):
     rows: Any  # a NamedTuple of arrays
     index: Array | None = None  # type: ignore[assignment]  # [n] where the rows lie in memory (hides tuple.index)
@@ -136,8 +149,8 @@ class Learner(Stateful, Protocol):
         """Everything that acting needs, as one flat float32 array."""
         ...
 
-    def observe(self, steps: int, moments: list[State]) -> None:
-        """Called once after each collection: environment steps so far (schedules), and the normalizers' news."""
+    def begin_round(self, round: Round) -> None:
+        """Called once after each collection, before the updates that are due: schedules and normalizers move here."""
         ...
 
 

@@ -28,114 +28,85 @@ from agents.alphazero.config import AlphaZero
 from agents.alphazero.examination import Examination
 from agents.alphazero.policy_value import PolicyValue, Replica
 from agents.alphazero.selfplay import Moves, SelfPlay
-from agents.api import Actor, Algorithm, Enter, Evaluation, Parts, Player, Sample, State
-from agents.means import Means
+from agents.api import Actor, Algorithm, Enter, Evaluation, Parts, Player, Round, Sample, State
 from agents.memory.ratio import PerInsert
 from agents.memory.replay import Replay
 from agents.memory.table import Table
 from agents.memory.uniform import Uniform
+from agents.parts.state import restore, state_of
 from agents.schedules import value as scheduled
 from agents.search.evaluators import Network
 from agents.search.players import SearchPlayer
 from envs.api import Array, Game, GameSpec
 from envs.games.make import make_game
 from experiment.seeding import Seeds
-from supervised.accelerate import accelerate, pays_off
-from supervised.flat import Adam, Flat, clip_by_norm, differentiate
-
-METRICS = ("loss", "policy_loss", "policy_kl", "value_loss", "value_accuracy", "gradient_norm")
+from supervised.accelerate import pays_off
+from supervised.trained import Found, Trained
 
 
 class Learner:
+    STATE = ("trained", "rng", "updates")
+
     def __init__(self, config: AlphaZero, game: Game, seeds: Seeds, device: torch.device, compiled: bool) -> None:
-        self.config, self.device = config, device
+        self.config, self.device, options = config, device, config.learner
         generator = torch.Generator().manual_seed(seeds.integer("learner", "network"))
         network = PolicyValue(config.network, game.spec, generator).to(device)
         self.board = network.board
-        self.flat = Flat(network)
-        self.adam = Adam.zeros(self.flat.parameters)
-        self.means = Means.zeros(METRICS, device)
-        self.symmetries = game.symmetries() if config.learner.symmetries else []
+        self.trained = Trained(
+            network,
+            self.loss,
+            {"policy_loss": 1.0, "value_loss": options.value_coefficient},
+            ["policy_kl", "value_accuracy"],
+            regularization=options.regularization,
+            max_gradient_norm=options.max_gradient_norm,
+            adam_epsilon=options.adam_epsilon,
+            compiled=compiled,
+        )
+        self.symmetries = game.symmetries() if options.symmetries else []
         self.rng = seeds.generator("learner", "symmetries")
-        self.updates = self.steps = 0
-        self.gradient = differentiate(self.loss, functional=compiled)
-        self.step = accelerate(self.learn, device, compiled)
+        self.updates, self.progress = 0, 0.0
+
+    def begin_round(self, round: Round) -> None:
+        self.progress = round.progress(self.config.steps)
+
+    @property
+    def rate(self) -> float:
+        return scheduled(self.config.learner.learning_rate, self.progress)
 
     def update(self, sample: Sample) -> None:
-        rows = turned(sample.rows, self.symmetries, self.rng)
-        rate = torch.tensor(scheduled(self.config.learner.learning_rate, self.progress), device=self.device)
-        obs = torch.from_numpy(rows.obs).to(self.device, torch.float32)
-        seat = torch.from_numpy(rows.seat).to(self.device, torch.int64)
-        rest = (torch.from_numpy(column).to(self.device) for column in (rows.legal, rows.policy, rows.value))
         self.updates += 1
-        self.step((self.flat.parameters, self.adam, self.means), rate, obs, seat, *rest)
+        self.trained.update(self.rate, *turned(sample.rows, self.symmetries, self.rng))
 
-    def learn(self, state: tuple[Tensor, Adam, Means], learning_rate: Tensor, *columns: Any) -> None:
-        """The closed step: gradient, clipping, Adam."""
-        parameters, adam, means = state
-        options = self.config.learner
-        gradient, metrics = self.gradient(parameters, *columns)
-        gradient, norm = clip_by_norm(gradient, options.max_gradient_norm)
-        parameters.sub_(learning_rate * adam.step(gradient, options.adam_epsilon))
-        means.add([*(metrics[name] for name in METRICS[:-1]), norm])
-
-    def loss(
-        self, parameters: Tensor, obs: Tensor, seat: Tensor, legal: Tensor, policy: Tensor, value: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """-pi log p + c_v (z - v)^2 + c |theta|^2, the paper's equation 1. legal, policy [n, A]; value [n, V]."""
-        options = self.config.learner
+    def loss(self, parameters: Tensor, *columns: Tensor) -> Found:
+        """-pi log p and (z - v)^2 of the paper's equation 1, 0-d, of the columns of `Moves`."""
+        obs, seat, legal, policy, value = columns
+        obs = obs.float()
         if self.board:
             obs = obs.contiguous(memory_format=torch.channels_last)
         dtype = getattr(torch, self.config.network.training_dtype)
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
-            logits, expected = (output.float() for output in self.flat.call(parameters, obs, seat))
+            outputs = self.trained.flat.call(parameters, obs, seat.long())
+        logits, expected = (output.float() for output in outputs)
         log_prob = torch.where(legal, logits, torch.finfo(logits.dtype).min).log_softmax(-1)
         cross = -(policy * log_prob).sum(-1).mean()
         entropy = -torch.xlogy(policy, policy).sum(-1).mean()
         error = (value - expected).square().sum(-1).mean()
         decided = value[:, 0] != 0
         right = (decided & (value[:, 0] * expected[:, 0] > 0)).sum() / decided.sum().clamp(min=1)
-        loss = cross + options.value_coefficient * error + options.regularization * parameters.square().sum()
-        return loss, {
-            "policy_loss": cross,
-            "policy_kl": cross - entropy,
-            "value_loss": error,
-            "value_accuracy": right,
-        }
-
-    @property
-    def progress(self) -> float:
-        return min(self.steps / self.config.steps, 1.0)
-
-    def observe(self, steps: int, moments: list[State]) -> None:
-        self.steps = steps
+        return {"policy_loss": cross, "value_loss": error}, {"policy_kl": cross - entropy, "value_accuracy": right}
 
     def metrics(self) -> Mapping[str, float]:
-        return {f"train/{name}": mean for name, mean in self.means.drain(METRICS).items()} | {
-            "train/learning_rate": scheduled(self.config.learner.learning_rate, self.progress),
-            "train/n_updates": self.updates,
-        }
+        return self.trained.drain("train/") | {"train/learning_rate": self.rate, "train/n_updates": self.updates}
 
     def weights(self) -> Array:
-        weights: Array = self.flat.weights()
+        weights: Array = self.trained.flat.weights()
         return weights
 
     def state_dict(self) -> State:
-        return {
-            "network": self.flat.weights(),
-            "adam": self.adam.state_dict(),
-            "means": self.means.state_dict(),
-            "rng": self.rng.bit_generator.state,
-            "updates": self.updates,
-            "steps": self.steps,
-        }
+        return state_of(self, self.STATE)
 
     def load_state_dict(self, state: State) -> None:
-        self.flat.load(state["network"])
-        self.adam.load_state_dict(state["adam"])
-        self.means.load_state_dict(state["means"])
-        self.rng.bit_generator.state = state["rng"]
-        self.updates, self.steps = state["updates"], state["steps"]
+        restore(self, self.STATE, state)
 
 
 def turned(rows: Moves, symmetries: list[Any], rng: np.random.Generator) -> Moves:

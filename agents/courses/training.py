@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from agents.api import Evaluation, Experience, Parts, Source, State
+from agents.api import Evaluation, Experience, Parts, Round, Source, State
 from envs.api import EnvError
 
 
@@ -35,7 +35,8 @@ class Training:
         for experience in experiences:
             self.memory.add(experience)
             self.note(experience)
-        self.learner.observe(self.steps, [e.moments for e in experiences if e.moments is not None])
+        news = [experience.moments for experience in experiences if experience.moments is not None]
+        self.learner.begin_round(Round(self.version, self.steps, news))
         for _ in range(self.ratio.due(self.steps)):
             sample = self.memory.sample()
             self.memory.update(sample, self.learner.update(sample))

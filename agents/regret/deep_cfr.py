@@ -17,164 +17,110 @@ train/strategy_gradient_norm; and train/iteration, train/n_updates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from agents.api import Actor, Algorithm, Enter, Episodes, Experience, Parts, Player, Sample, State
-from agents.explore import draw
-from agents.means import Means
+from agents.api import Actor, Algorithm, Enter, Episodes, Experience, Parts, Player, Round, Sample, State
 from agents.memory.ratio import EveryCollection
 from agents.memory.reservoir import Reservoir
-from agents.regret.best_response import nash_conv
+from agents.parts.state import restore, state_of
 from agents.regret.config import DeepCFR
-from agents.regret.lockstep import Advantages, Strategies, Traversals, regret_matching, traverse
-from agents.regret.networks import Acting, Infosets, Network, softmax
+from agents.regret.lockstep import Advantages, Strategies, Traversals, regret_matching, traverse, turn
+from agents.regret.networks import Acting, Exploitability, Infosets, Network, StrategyPlayer
 from agents.regret.policies import TabularPlayer, table
-from agents.regret.tree import MEMORY, Tree, compile_tree
+from agents.regret.tree import MEMORY, compile_tree
 from agents.schedules import value as scheduled
-from envs.api import Array, Game, GameSpec, Positions
+from envs.api import Array, Game, GameSpec
 from envs.games.make import make_game
 from experiment.seeding import Seeds
-from supervised.accelerate import accelerate, pays_off
-from supervised.flat import Adam, Flat, clip_by_norm, differentiate
+from supervised.accelerate import pays_off
+from supervised.trained import Found, Trained
 
 # Learning ------------------------------------------------------------------------------------------------------------
 
-METRICS = ("loss", "gradient_norm")
-
-
-class Course:
-    """A parameter vector that learns by Adam; `loss(parameters, newest, *columns)` tells from what."""
-
-    def __init__(self, config: DeepCFR, parameters: Tensor, loss: Callable[..., Any], compiled: bool) -> None:
-        self.config, self.parameters = config.learner, parameters
-        self.adam = Adam.zeros(parameters)
-        self.means = Means.zeros(METRICS, parameters.device)
-        self.gradient = differentiate(loss, functional=compiled)
-        self.step = accelerate(self.learn, parameters.device, compiled)
-
-    def update(self, rows: Advantages | Strategies, learning_rate: float, newest: int) -> None:
-        """newest: the iteration with weight 1."""
-        device = self.parameters.device
-        columns = (torch.from_numpy(column).to(device, non_blocking=True) for column in rows)
-        settings = torch.tensor([learning_rate, float(newest)], device=device)
-        self.step((self.parameters, self.adam, self.means), settings, *columns)
-
-    def learn(self, state: tuple[Tensor, Adam, Means], settings: Tensor, *columns: Tensor) -> None:
-        """The closed step."""
-        parameters, adam, means = state
-        learning_rate, newest = settings.unbind()
-        gradient, metrics = self.gradient(parameters, newest, *columns)
-        gradient, norm = clip_by_norm(gradient, self.config.max_gradient_norm)
-        parameters.sub_(learning_rate * adam.step(gradient, self.config.adam_epsilon))
-        means.add([metrics["loss"], norm])
-
-    def state_dict(self) -> State:
-        return {
-            "parameters": self.parameters.cpu().numpy().copy(),
-            "adam": self.adam.state_dict(),
-            "means": self.means.state_dict(),
-        }
-
-    def load_state_dict(self, state: State) -> None:
-        self.parameters.copy_(torch.from_numpy(state["parameters"]))
-        self.adam.load_state_dict(state["adam"])
-        self.means.load_state_dict(state["means"])
-
 
 class Learner:
-    """`networks` [P, N] are the seats' finished advantage networks, `past` [C, N] all there were, one a collection."""
+    """`networks` [P, N] are the seats' finished advantage networks, `past` [C, N] all there were, one a round."""
+
+    STATE = ("strategy", "advantage", "networks", "past", "updates")
 
     def __init__(self, config: DeepCFR, game: Game, seeds: Seeds, device: torch.device, compiled: bool) -> None:
         self.config, self.seeds, self.seats = config, seeds, game.spec.seats
-        self.network = Network(config, game).to(device)
-        self.flat = Flat(self.network)
-        self.renew("strategy")
-        self.strategy = Course(config, self.flat.parameters.clone(), self.strategy_loss, compiled)
-        self.advantage = Course(config, self.flat.parameters, self.advantage_loss, compiled)
-        self.networks = np.zeros((self.seats, len(self.flat.parameters)), np.float32)  # all 0: the uniform policy
-        self.past: list[Array] = []
-        self.collections = self.updates = self.made = self.steps = 0
+        strategy, self.network = (Network(config, game).to(device) for _ in range(2))
+        for network in (strategy, self.network):
+            self.renew(network, "strategy")
+        learned = partial(
+            Trained,
+            coefficients={"loss": 1.0},
+            max_gradient_norm=config.learner.max_gradient_norm,
+            adam_epsilon=config.learner.adam_epsilon,
+            compiled=compiled,
+        )
+        self.strategy = learned(strategy, self.strategy_loss)
+        self.advantage = learned(self.network, self.advantage_loss)
+        size = len(self.strategy.state.parameters)
+        self.networks = np.zeros((self.seats, size), np.float32)  # all 0: the uniform policy
+        self.past = np.zeros((0, size), np.float32)
+        self.iteration = self.updates = 0
 
-    def renew(self, *names: str | int) -> None:
-        self.network.renew(torch.Generator().manual_seed(self.seeds.integer("learner", *names)))
+    def renew(self, network: Network, *names: str | int) -> None:
+        network.renew(torch.Generator().manual_seed(self.seeds.integer("learner", *names)))
 
-    @property
-    def seat(self) -> int:
-        """Whose turn it is."""
-        return (self.collections - 1) % self.seats
-
-    @property
-    def iteration(self) -> int:
-        return (self.collections - 1) // self.seats + 1
-
-    def observe(self, steps: int, moments: list[State]) -> None:
-        """A collection is there, and with it the turn of the next seat: its network begins anew."""
-        self.collections, self.made, self.steps = self.collections + 1, 0, steps
-        self.renew("advantages", self.seat, self.iteration)
-        for tensor in self.advantage.adam:
+    def begin_round(self, round: Round) -> None:
+        """With a collection comes the turn of the next seat: its network begins anew."""
+        self.iteration, self.seat = turn(round.number, self.seats)
+        self.made, self.progress = 0, round.progress(self.config.steps)
+        self.renew(self.network, "advantages", self.seat, self.iteration)
+        for tensor in self.advantage.state.adam:
             tensor.zero_()
 
     def update(self, sample: Sample) -> None:
-        config = self.config.learner
+        options, newest = self.config.learner, np.array(self.iteration, np.float32)
         self.updates += 1
         if isinstance(sample.rows, Strategies):
-            rate = scheduled(config.strategy_learning_rate, min(self.steps / self.config.steps, 1.0))
-            self.strategy.update(sample.rows, rate, self.iteration)
+            rate = scheduled(options.strategy_learning_rate, self.progress)
+            self.strategy.update(rate, newest, *sample.rows)
             return
-        rate = scheduled(config.learning_rate, self.made / config.updates)
-        self.advantage.update(sample.rows, rate, self.iteration)
+        rate = scheduled(options.learning_rate, self.made / options.updates)
+        self.advantage.update(rate, newest, *sample.rows)
         self.made += 1
-        if self.made == config.updates:
-            self.networks[self.seat] = finished = self.advantage.parameters.cpu().numpy()
+        if self.made == options.updates:
+            self.networks[self.seat] = finished = self.advantage.flat.weights()
             if self.config.average == "mixture":
-                self.past.append(finished.copy())
+                self.past = np.concatenate([self.past, finished[None]])
 
-    def advantage_loss(
-        self, parameters: Tensor, newest: Tensor, known: Tensor, legal: Tensor, advantage: Tensor, iteration: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Squared error of the legal actions, weighted linearly. Algorithm 1 of the paper."""
-        error = torch.where(legal, self.flat.call(parameters, known) - advantage, 0.0).square().sum(-1)
-        return (linear(iteration, newest) * error).mean(), {}
+    def advantage_loss(self, parameters: Tensor, newest: Tensor, *columns: Tensor) -> Found:
+        """Squared error of the legal actions, weighted linearly, [n]. Algorithm 1 of the paper; columns: `Advantages`,
+        newest: the iteration with weight 1."""
+        known, legal, advantage, iteration = columns
+        error = torch.where(legal, self.advantage.flat.call(parameters, known) - advantage, 0.0).square().sum(-1)
+        return {"loss": linear(iteration, newest) * error}, {}
 
-    def strategy_loss(
-        self, parameters: Tensor, newest: Tensor, known: Tensor, legal: Tensor, probability: Tensor, iteration: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Cross-entropy, weighted linearly: least where the network is the weighted mean of what was played."""
-        logits = self.flat.call(parameters, known).masked_fill(~legal, -torch.inf)
+    def strategy_loss(self, parameters: Tensor, newest: Tensor, *columns: Tensor) -> Found:
+        """Cross-entropy, weighted linearly, [n]: least where the network is the weighted mean of what was played.
+        columns: `Strategies`."""
+        known, legal, probability, iteration = columns
+        logits = self.strategy.flat.call(parameters, known).masked_fill(~legal, -torch.inf)
         surprise = -torch.where(legal, logits.log_softmax(-1), 0.0)
-        return (linear(iteration, newest) * (probability * surprise).sum(-1)).mean(), {}
+        return {"loss": linear(iteration, newest) * (probability * surprise).sum(-1)}, {}
 
     def metrics(self) -> Mapping[str, float]:
-        metrics: dict[str, float] = {"train/iteration": self.iteration, "train/n_updates": self.updates}
-        for name, course in (("advantage", self.advantage), ("strategy", self.strategy)):
-            metrics |= {f"train/{name}_{key}": mean for key, mean in course.means.drain(METRICS).items()}
-        return metrics
+        means = self.advantage.drain("train/advantage_") | self.strategy.drain("train/strategy_")
+        return means | {"train/iteration": self.iteration, "train/n_updates": self.updates}
 
     def weights(self) -> Array:
-        average = self.past if self.config.average == "mixture" else [self.strategy.parameters.cpu().numpy()]
-        return np.concatenate([self.networks.ravel(), *average])
+        average = self.past if self.config.average == "mixture" else self.strategy.flat.weights()
+        return np.concatenate([self.networks.ravel(), average.ravel()])
 
     def state_dict(self) -> State:
-        return {
-            "networks": self.networks.copy(),
-            "past": np.stack(self.past) if self.past else self.networks[:0].copy(),
-            "strategy": self.strategy.state_dict(),
-            "advantage": self.advantage.state_dict(),
-            "collections": self.collections,
-            "updates": self.updates,
-        }
+        return state_of(self, self.STATE)
 
     def load_state_dict(self, state: State) -> None:
-        self.networks[:] = state["networks"]
-        self.past = list(state["past"])
-        self.strategy.load_state_dict(state["strategy"])
-        self.advantage.load_state_dict(state["advantage"])
-        self.collections, self.updates = state["collections"], state["updates"]
+        restore(self, self.STATE, state)
 
 
 def linear(iteration: Tensor, newest: Tensor) -> Tensor:
@@ -222,7 +168,7 @@ class Memory:
         return seats | {"strategies": self.strategies}
 
 
-# Playing -------------------------------------------------------------------------------------------------------------
+# Collecting ----------------------------------------------------------------------------------------------------------
 
 
 class Traverser:
@@ -248,8 +194,8 @@ class Traverser:
         return chosen
 
     def collect(self) -> Experience:
-        iteration, seat = divmod(self.version, self.game.spec.seats)
-        rows = traverse(self.game, seat, self.count, iteration + 1, self.policy, self.rng)
+        iteration, seat = turn(self.version, self.game.spec.seats)
+        rows = traverse(self.game, seat, self.count, iteration, self.policy, self.rng)
         measures = {"traversal/nodes": rows.nodes / self.count}
         return Experience(rows, self.count, Episodes([], []), self.version, self.index, measures=measures)
 
@@ -261,52 +207,6 @@ class Traverser:
 
     def close(self) -> None:
         """Nothing is held."""
-
-
-class Exploitability:
-    """NashConv of the average policy (`agents.api.Evaluation`), by best responses in the whole tree."""
-
-    def __init__(self, config: DeepCFR, game: Game) -> None:
-        self.config, self.spec = config, game.spec
-        self.infosets: Infosets | None = None
-        if config.evaluation.memory_bytes:
-            self.infosets = Infosets(_tree(config, game), game)
-            self.network = Acting(config, game)
-
-    def __call__(self, weights: Array, steps: int) -> Mapping[str, float]:
-        if self.infosets is None:
-            return {}
-        tree = self.infosets.tree
-        conv = nash_conv(tree, self.infosets.average(self.config, self.network, weights))
-        metrics = {"game/nash_conv": conv}
-        return metrics | {"game/exploitability": conv / 2} if tree.two_player_zero_sum else metrics
-
-    def state_dict(self) -> State:
-        return {}
-
-    def load_state_dict(self, state: State) -> None:
-        """Nothing is remembered."""
-
-
-class StrategyPlayer:
-    """Plays as the strategy network says."""
-
-    def __init__(self, game: Game, network: Acting, name: str) -> None:
-        self.game, self.network, self.name = game, network, name
-
-    def probabilities(self, positions: Positions) -> Array:
-        """[n, A] for whoever is to move."""
-        return softmax(self.network(self.game.information_tensor(positions)), self.game.legal(positions))
-
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
-        return draw(self.probabilities(positions), rng.random(len(positions)))
-
-
-def _tree(config: DeepCFR, game: Game) -> Tree:
-    try:
-        return compile_tree(game, config.evaluation.memory_bytes)
-    except MemoryError as error:
-        raise MemoryError(f"{error}; evaluation.memory_bytes=0 does without a tree and exploitability") from None
 
 
 # As a run ------------------------------------------------------------------------------------------------------------

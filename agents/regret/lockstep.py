@@ -58,6 +58,12 @@ class _Level(NamedTuple):
     own: Array  # [d] bool, the traverser's
 
 
+def turn(number: int, seats: int) -> tuple[int, int]:
+    """The iteration, from 1, and the seat whose turn it is in a round, from 0."""
+    iteration, seat = divmod(number, seats)
+    return iteration + 1, seat
+
+
 def traverse(
     game: Game, traverser: int, count: int, iteration: int, policy: Policy, rng: np.random.Generator
 ) -> Traversals:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from agents.api import Actor, Enter, Episodes, Experience, Parts, Sample, State
+from agents.api import Actor, Enter, Episodes, Experience, Parts, Round, Sample, State
 from agents.memory.ratio import EveryCollection
 from agents.regret.best_response import measures
 from agents.regret.config import MCCFR
@@ -57,8 +57,8 @@ class Learner:
         self.regret += sample.rows.regret / self.actors
         self.average += sample.rows.average / self.actors
 
-    def observe(self, steps: int, moments: list[State]) -> None:
-        self.iteration = steps // self.actors
+    def begin_round(self, round: Round) -> None:
+        self.iteration = round.steps // self.actors
 
     def metrics(self) -> Mapping[str, float]:
         return {"train/iteration": self.iteration}

@@ -1,16 +1,21 @@
-"""The networks of Deep CFR, and the average policies that they make on a tree."""
+"""The networks of Deep CFR, the average policies that they make on a tree or in play, and how good these are."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.networks import acting
+from agents.api import State
+from agents.explore import draw
+from agents.parts.networks import acting
+from agents.regret.best_response import nash_conv
 from agents.regret.config import DeepCFR
-from agents.regret.lockstep import regret_matching
+from agents.regret.lockstep import regret_matching, turn
 from agents.regret.policies import normalized, of_function, realization_plan
-from agents.regret.tree import Tree
+from agents.regret.tree import Tree, compile_tree
 from envs.api import Array, Game, Positions
 from supervised.flat import Flat
 from supervised.networks.torso import initialize, mlp
@@ -96,8 +101,54 @@ class Infosets:
             return self.policy(softmax(network.load(rows[0])(self.known), self.legal))
         plan = np.zeros(tree.sequences)
         for number, row in enumerate(rows):
-            iteration, seat = divmod(number, tree.seats)
+            iteration, seat = turn(number, tree.seats)
             own = slice(tree.sequence_start[seat], tree.sequence_start[seat + 1])
             policy = self.policy(regret_matching(network.load(row)(self.known), self.legal))
-            plan[own] += (iteration + 1) * realization_plan(tree, policy)[own]
+            plan[own] += iteration * realization_plan(tree, policy)[own]
         return normalized(tree, plan)
+
+
+class Exploitability:
+    """NashConv of the average policy (`agents.api.Evaluation`), by best responses in the whole tree."""
+
+    def __init__(self, config: DeepCFR, game: Game) -> None:
+        self.config, self.spec = config, game.spec
+        self.infosets: Infosets | None = None
+        if config.evaluation.memory_bytes:
+            self.infosets = Infosets(_tree(config, game), game)
+            self.network = Acting(config, game)
+
+    def __call__(self, weights: Array, steps: int) -> Mapping[str, float]:
+        if self.infosets is None:
+            return {}
+        tree = self.infosets.tree
+        conv = nash_conv(tree, self.infosets.average(self.config, self.network, weights))
+        metrics = {"game/nash_conv": conv}
+        return metrics | {"game/exploitability": conv / 2} if tree.two_player_zero_sum else metrics
+
+    def state_dict(self) -> State:
+        return {}
+
+    def load_state_dict(self, state: State) -> None:
+        """Nothing is remembered."""
+
+
+class StrategyPlayer:
+    """Plays as the strategy network says."""
+
+    def __init__(self, game: Game, network: Acting, name: str) -> None:
+        self.game, self.network, self.name = game, network, name
+
+    def probabilities(self, positions: Positions) -> Array:
+        """[n, A] for whoever is to move."""
+        return softmax(self.network(self.game.information_tensor(positions)), self.game.legal(positions))
+
+    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
+        return draw(self.probabilities(positions), rng.random(len(positions)))
+
+
+def _tree(config: DeepCFR, game: Game) -> Tree:
+    try:
+        return compile_tree(game, config.evaluation.memory_bytes)
+    except MemoryError as error:
+        raise MemoryError(f"{error}; evaluation.memory_bytes=0 does without a tree and exploitability") from None

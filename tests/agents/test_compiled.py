@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.api import Parts
+from agents.api import Parts, Round
 from agents.registry import algorithm, parse
 from envs.api import Array
 from experiment.seeding import Seeds
@@ -36,7 +36,7 @@ def learned(name: str, compile: str) -> Array:
     for collection in range(3):
         actor.load(learner.weights(), collection)
         memory.add(actor.collect())
-        learner.observe(32 * (collection + 1), [])
+        learner.begin_round(Round(collection, 32 * (collection + 1)))
         for _ in range(1 if kind == "ppo" else 4):
             sample = memory.sample()
             memory.update(sample, learner.update(sample))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ import torch
 from torch import Tensor
 
 from agents.actor_critic.config import PPO
-from agents.actor_critic.ppo import Learner, Rows, actor, make
-from agents.api import Sample, Unroll
+from agents.actor_critic.ppo import Learner, actor, make
+from agents.api import Round, Sample, Unroll
+from agents.parts.on_policy import Rows
 from agents.registry import parse
 from envs.api import Array, Discrete, Spec
 from experiment.seeding import Seeds
@@ -45,8 +47,13 @@ def collected(options: PPO) -> tuple[Learner, Unroll]:
 
 
 def settings(learner: Learner) -> tuple[tuple[Any, ...], Tensor]:
-    state = (learner.flat.parameters, learner.adam, learner.means, learner.active)
+    state = (learner.trained.state, learner.active)
     return state, torch.tensor([learner.config.learner.learning_rate, 0.2])
+
+
+def gradient_of(learner: Learner, rows: Rows) -> tuple[Tensor, Mapping[str, Tensor]]:
+    """And what was found on the way, with clip 0.2."""
+    return learner.trained.gradient(learner.trained.state.parameters, torch.tensor(0.2), rows)
 
 
 @pytest.mark.parametrize("world", ["ObservationActionReward", "MaskedAction", "LQR"])
@@ -57,9 +64,9 @@ def test_before_the_first_step_the_policies_are_one(world: str) -> None:
     outputs, _ = learner.network(rows.obs)
     log_prob = learner.family.log_prob(outputs, rows.action, rows.mask)
     torch.testing.assert_close((log_prob - rows.log_prob).exp(), torch.ones(32), rtol=0, atol=2e-6)
-    _, metrics = learner.gradient(learner.flat.parameters, torch.tensor(0.2), rows)
-    assert metrics["clip_fraction"] == 0
-    assert metrics["approx_kl"].item() == pytest.approx(0, abs=1e-6)
+    _, metrics = gradient_of(learner, rows)
+    assert (metrics["clip_fraction"] == 0).all()
+    assert metrics["approx_kl"].mean().item() == pytest.approx(0, abs=1e-6)
 
 
 def test_each_row_is_used_once_in_every_epoch() -> None:
@@ -79,8 +86,8 @@ def test_masked_actions_get_no_gradient() -> None:
     legal = rows.mask.clone()
     legal[:, 1], legal[:, 4] = False, True
     rows = rows._replace(mask=legal, action=torch.full_like(rows.action, 4))
-    gradient, _ = learner.gradient(learner.flat.parameters, torch.tensor(0.2), rows)
-    bias = learner.flat.views(gradient)["policy.head.linear.bias"]
+    gradient, _ = gradient_of(learner, rows)
+    bias = learner.trained.flat.views(gradient)["policy.head.linear.bias"]
     assert bias[1] == 0
     assert (bias[[0, 2, 3, 4]] != 0).all()
     outputs, _ = learner.network(rows.obs)
@@ -95,8 +102,8 @@ HORIZON = 3
 
 def exact_gradient(learner: Learner) -> Tensor:
     """Of the expected return with respect to all parameters, by the sum over the 2^3 action sequences."""
-    parameters = learner.flat.parameters.clone().requires_grad_()
-    outputs, _ = learner.flat.call(parameters, torch.eye(2))
+    parameters = learner.trained.flat.parameters.clone().requires_grad_()
+    outputs, _ = learner.trained.flat.call(parameters, torch.eye(2))
     log_probs = outputs.log_softmax(-1)
     expected = torch.zeros(())
     for actions in itertools.product(range(2), repeat=HORIZON):
@@ -135,17 +142,17 @@ def test_policy_gradient_is_unbiased() -> None:
         value_coefficient=0.0,
     )
     learner = Learner(options, Spec("two states", (2,), "float32", Discrete(2)), Seeds(3), CPU, compiled=False)
-    learner.flat.parameters.copy_(
-        torch.randn(learner.flat.parameters.shape, generator=torch.Generator().manual_seed(1))
+    learner.trained.flat.parameters.copy_(
+        torch.randn(learner.trained.flat.parameters.shape, generator=torch.Generator().manual_seed(1))
     )
     rng = np.random.default_rng(0)
     blocks = []
     for _ in range(40):
         rows = learner.rows(played(learner, 840, rng))
-        gradient, _ = learner.gradient(learner.flat.parameters, torch.tensor(0.2), rows)
-        blocks.append(-gradient[: learner.acting] * HORIZON)  # the loss is a mean over steps, negated
+        gradient, _ = gradient_of(learner, rows)
+        blocks.append(-gradient[: learner.network.acting] * HORIZON)  # the loss is a mean over steps, negated
     estimate, error = torch.stack(blocks).mean(0), torch.stack(blocks).std(0) / len(blocks) ** 0.5
-    exact = exact_gradient(learner)[: learner.acting]
+    exact = exact_gradient(learner)[: learner.network.acting]
     assert exact.abs().max() > 0.1
     assert ((estimate - exact).abs() <= 4 * error).all(), (estimate, exact, error)
 
@@ -164,8 +171,8 @@ def test_beyond_the_kl_limit_nothing_moves() -> None:
     stopped.update(Sample(unroll))
     state, _ = settings(free)
     free.step(state, torch.tensor([0.05, 0.2]), indices[0][:1], *free.rows(unroll))
-    torch.testing.assert_close(stopped.flat.parameters, free.flat.parameters, rtol=0, atol=0)
-    torch.testing.assert_close(stopped.adam.mean, free.adam.mean, rtol=0, atol=0)
+    torch.testing.assert_close(stopped.trained.flat.parameters, free.trained.flat.parameters, rtol=0, atol=0)
+    torch.testing.assert_close(stopped.trained.state.adam.mean, free.trained.state.adam.mean, rtol=0, atol=0)
     assert len(indices) == 1  # no further epoch
     assert stopped.metrics()["train/approx_kl"] > 1e-7  # the minibatch that exceeded the limit is reported
 
@@ -190,8 +197,69 @@ def hand_made(learner: Learner, value: float, target: float) -> Rows:
 )
 def test_value_clip(value: float, target: float, expected: float) -> None:
     learner, _ = collected(config(value_clip=0.1, normalize_advantage=False))
-    _, metrics = learner.gradient(learner.flat.parameters, torch.tensor(0.2), hand_made(learner, value, target))
+    _, metrics = learner.trained.gradient(
+        learner.trained.state.parameters, torch.tensor(0.2), hand_made(learner, value, target)
+    )
     assert metrics["value_loss"].item() == pytest.approx(expected, rel=1e-5)
+
+
+SPEC = Spec("toy", (1,), "float32", Discrete(3))
+LOGITS = torch.tensor([1.0, 0.0, -0.5])
+
+
+def of_one_row(advantage: float, value_error: float, **learner: Any) -> tuple[dict[str, Tensor], Mapping[str, Tensor]]:
+    """The gradient by layer, and what was found, where the logits are LOGITS, action 0 was taken, and the value is
+    `value_error` below its target."""
+    options = config(network={"hidden": []}, normalize_advantage=False, **learner)
+    made = Learner(options, SPEC, Seeds(0), CPU, compiled=False)
+    made.trained.flat.views(made.trained.state.parameters)["policy.head.linear.bias"].copy_(LOGITS)
+    row = hand_made(made, 0.0, value_error)._replace(advantage=torch.tensor([advantage]))
+    gradient, found = gradient_of(made, row)
+    return made.trained.flat.views(gradient), found
+
+
+def test_the_policy_term_makes_what_did_well_likelier() -> None:
+    """d(-A log p_0) = -A (1_0 - p) at ratio 1."""
+    gradient, found = of_one_row(2.0, 0.0)
+    chosen = torch.tensor([1.0, 0.0, 0.0])
+    torch.testing.assert_close(gradient["policy.head.linear.bias"], -2 * (chosen - LOGITS.softmax(0)))
+    assert found["loss"].item() == found["policy_gradient_loss"].item() == pytest.approx(-2.0)
+
+
+@pytest.mark.parametrize("coefficient", [0.0, 0.5, 1.0])
+def test_the_value_term_pulls_values_to_their_targets(coefficient: float) -> None:
+    """d(c (target - v)^2 / 2) = -c (target - v)."""
+    gradient, found = of_one_row(0.0, 3.0, value_coefficient=coefficient)
+    assert gradient["head.linear.bias"].item() == pytest.approx(-3 * coefficient)
+    assert not gradient["policy.head.linear.bias"].any()
+    assert found["value_loss"].item() == pytest.approx(4.5)
+    assert found["loss"].item() == pytest.approx(4.5 * coefficient)
+
+
+@pytest.mark.parametrize("coefficient", [0.0, 0.1, 1.0])
+def test_the_entropy_bonus_pushes_to_the_uniform_policy(coefficient: float) -> None:
+    """d(-c H) = c p (log p + H): the likeliest logit falls and the others rise."""
+    gradient, found = of_one_row(0.0, 0.0, entropy_coefficient=coefficient)
+    p = LOGITS.softmax(0)
+    entropy = -(p * p.log()).sum()
+    bias = gradient["policy.head.linear.bias"]
+    torch.testing.assert_close(bias, coefficient * p * (p.log() + entropy))
+    assert (bias.sign() == torch.tensor([1.0, -1.0, -1.0]) * (coefficient > 0)).all()
+    assert found["entropy_loss"].item() == pytest.approx(-entropy.item())
+    assert found["loss"].item() == pytest.approx(-coefficient * entropy.item())
+
+
+@pytest.mark.parametrize(("above", "moves"), [(1.01, True), (0.99, False)])
+def test_the_kl_limit_is_one_and_a_half_times_the_target(above: float, moves: bool) -> None:
+    """All actions have become exp(0.2) times likelier: exp(0.2) - 1 - 0.2 by the estimator."""
+    learner, unroll = collected(config(target_kl=above * (np.exp(0.2) - 1.2) / 1.5))
+    rows = learner.rows(unroll)
+    outputs, _ = learner.network(rows.obs)
+    rows = rows._replace(log_prob=learner.family.log_prob(outputs, rows.action, rows.mask) - 0.2)
+    before = learner.trained.state.parameters.clone()
+    learner.minibatch(learner.trained.state, learner.active, torch.tensor([0.01, 0.2]), rows)
+    assert torch.equal(before, learner.trained.state.parameters) != moves
+    assert learner.metrics()["train/approx_kl"] == pytest.approx(np.exp(0.2) - 1.2, rel=1e-3)
 
 
 def test_the_learning_rate_schedule_reaches_the_optimizer() -> None:
@@ -200,10 +268,10 @@ def test_the_learning_rate_schedule_reaches_the_optimizer() -> None:
     for progress in (0.0, 0.5):
         schedule = {"kind": "linear", "start": 1e-2, "end": 0.0}
         learner, unroll = collected(config(learning_rate=schedule, batch_size=32, epochs=1))
-        learner.observe(int(progress * learner.config.steps), [])
-        before = learner.flat.parameters.clone()
+        learner.begin_round(Round(0, int(progress * learner.config.steps)))
+        before = learner.trained.flat.parameters.clone()
         learner.update(Sample(unroll))
-        moved.append(learner.flat.parameters - before)
+        moved.append(learner.trained.flat.parameters - before)
         assert learner.metrics()["train/learning_rate"] == pytest.approx(1e-2 * (1 - progress))
     torch.testing.assert_close(moved[1], moved[0] / 2, rtol=1e-3, atol=1e-7)
 
@@ -212,7 +280,7 @@ def test_the_clip_schedule_reaches_the_loss() -> None:
     learner, unroll = collected(config(clip={"kind": "linear", "start": 0.2, "end": 0.1}))
     clips: list[float] = []
     learner.step = lambda state, settings, index, *rows: clips.append(settings[1].item())
-    learner.observe(learner.config.steps // 2, [])
+    learner.begin_round(Round(0, learner.config.steps // 2))
     learner.update(Sample(unroll))
     assert clips == pytest.approx([0.15] * len(clips)) and clips
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.api import Carry, Experience, Learner
+from agents.api import Carry, Experience, Learner, Round
 from agents.config import Control
 from agents.registry import algorithm, parse
 from agents.rollout import env_spec
@@ -145,17 +145,18 @@ def train(
     if broken:
         actor.rollout.env = Deadly(actor.rollout.env, clock)
     learner, memory, ratio = asked.make(config, spec, Seeds(config.seed), CPU)
-    steps = 0
+    steps = rounds = 0
     actor.load(learner.weights(), 0)
     while steps < config.steps:
         experience: Experience = actor.collect()
         memory.add(experience)
         steps += experience.steps
-        learner.observe(steps, [])
+        learner.begin_round(Round(rounds, steps))
         for _ in range(ratio.due(steps)):
             sample = memory.sample()
             memory.update(sample, learner.update(sample))
-        actor.load(learner.weights(), steps)
+        rounds += 1
+        actor.load(learner.weights(), rounds)
     actor.close()
     return config, learner
 
@@ -181,7 +182,7 @@ def value(config: Control, learner: Any, obs: Array) -> Array:
             return np.asarray(learner.network.value(x))
         if config.algorithm == "dqn":
             return learner.network(x).amax(-1).numpy()
-        return learner.critics.module(x, learner.network(x))[0].numpy()
+        return learner.critics.flat.module(x, learner.network(x))[0].numpy()
 
 
 def column(*numbers: float) -> Array:

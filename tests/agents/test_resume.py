@@ -16,9 +16,9 @@ import pytest
 from agents.alphazero.selfplay import SelfPlay
 from agents.arena.ladder import Climber
 from agents.rollout import NStep, Rollout
-from agents.value import dqn
 from experiment.checkpoint import load
 from experiment.clocks import Every
+from supervised.trained import Trained
 from tests.runs import ROOT, RUNS, assert_same_run, call, command, differences, lines, raw, state, train, write
 
 NAMES = [name for name in RUNS if name != "atari"]
@@ -66,7 +66,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(runs: Path, name: str) -> N
         ("ppo", Rollout, "rng", "/fleet"),
         ("ppo", Rollout, "env", "/fleet"),
         ("dqn", NStep, "all", "/memory"),
-        ("dqn", dqn.Learner, "target", "/learner"),
+        ("dqn", Trained, "target", "/learner"),
         ("ddpg", Rollout, "carry", "/fleet"),
         ("ppo", Every, "all", "/lines"),
         ("alphazero", SelfPlay, "rng", "/memory"),

@@ -246,13 +246,34 @@ def test_training_in_bfloat16_points_the_same_way() -> None:
     for dtype in ("float32", "bfloat16"):
         options = config(game="connect_four", network={"filters": 16, "training_dtype": dtype})
         learner = Learner(options, game, Seeds(0), CPU, compiled=False)
-        gradient, metrics = learner.gradient(
-            learner.flat.parameters, columns[0].float(), columns[1].long(), *columns[2:]
-        )
+        gradient, metrics = learner.trained.gradient(learner.trained.state.parameters, *columns)
         assert gradient.dtype == metrics["loss"].dtype == torch.float32
         gradients.append(gradient)
     single, half = gradients
     assert torch.nn.functional.cosine_similarity(single, half, 0) > 0.99 and not torch.equal(single, half)
+
+
+@pytest.mark.parametrize(("value", "regularization"), [(1.0, 0.0), (2.5, 0.0), (1.0, 0.03), (0.5, 0.01)])
+def test_each_term_of_the_loss_has_its_sign_and_size(value: float, regularization: float) -> None:
+    """-pi log p + c_v (z - v)^2 + c |theta|^2: its gradient, with those of the terms by themselves."""
+    game, rng = make_game("tic_tac_toe"), np.random.default_rng(0)
+    positions = game.step(game.initial(5), np.arange(5))
+    searched = rng.dirichlet(np.ones(9), 5) * game.legal(positions)
+    rows = moves(game, positions, searched, rng.choice([-1.0, 1.0], (5, 1)) * np.array([1.0, -1.0]))
+    obs, seat, legal, policy, result = columns = [torch.from_numpy(column) for column in rows]
+    options = config(learner={"value_coefficient": value, "regularization": regularization})
+    learner = Learner(options, game, Seeds(0), CPU, compiled=False)
+    gradient, found = learner.trained.gradient(learner.trained.state.parameters, *columns)
+    parameters = learner.trained.state.parameters.clone().requires_grad_()
+    logits, expected = learner.trained.flat.call(parameters, obs.float(), seat.long())
+    cross = -(policy * logits.masked_fill(~legal, -1e9).log_softmax(-1)).sum(-1).mean()
+    error = (result - expected).square().sum(-1).mean()
+    alone = [torch.autograd.grad(term, parameters, retain_graph=True)[0] for term in (cross, error)]
+    assert all(part.norm() > 0.1 for part in alone) and parameters.norm() > 1
+    whole = alone[0] + value * alone[1] + 2 * regularization * parameters.detach()
+    torch.testing.assert_close(gradient, whole, rtol=1e-4, atol=1e-5)
+    length = parameters.square().sum()
+    torch.testing.assert_close(found["loss"], (cross + value * error + regularization * length).detach())
 
 
 def test_the_learner_fits_what_it_is_shown_and_leaves_the_illegal_out() -> None:
@@ -264,14 +285,13 @@ def test_the_learner_fits_what_it_is_shown_and_leaves_the_illegal_out() -> None:
         torch.from_numpy(c)
         for c in moves(game, game.step(game.initial(1), np.array([4])), policy, np.array([[1.0, -1.0]]))
     ]
-    arguments = (columns[0].float(), columns[1].long(), *columns[2:])
     losses = []
     for _ in range(300):
-        gradient, metrics = learner.gradient(learner.flat.parameters, *arguments)
+        gradient, metrics = learner.trained.gradient(learner.trained.state.parameters, *columns)
         losses.append(metrics["policy_kl"].item() + metrics["value_loss"].item())
-        learner.flat.parameters.sub_(0.01 * learner.adam.step(gradient, 1e-8))
+        learner.trained.move(learner.trained.state, torch.tensor(0.01), gradient)
     assert losses[-1] < 0.01 < 0.5 < losses[0]
-    logits, value = learner.flat.module(*arguments[:2])
+    logits, value = learner.trained.flat.module(columns[0].float(), columns[1].long())
     found = torch.where(columns[2], logits, -torch.inf).softmax(-1)
     np.testing.assert_allclose(found.numpy(), policy, atol=0.05)
     assert found[0, 4] == 0 and value.item() < -0.9

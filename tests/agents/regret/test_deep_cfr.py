@@ -16,7 +16,7 @@ import torch
 from scipy.stats import chisquare
 
 from agents import explore
-from agents.api import Experience, Sample
+from agents.api import Experience, Round, Sample
 from agents.courses.training import Training
 from agents.memory.ratio import EveryCollection
 from agents.memory.reservoir import Reservoir
@@ -26,7 +26,7 @@ from agents.regret.best_response import nash_conv
 from agents.regret.config import DeepCFR
 from agents.regret.deep_cfr import Learner
 from agents.regret.lockstep import Advantages, Policy, Strategies, once_each, regret_matching, traverse
-from agents.regret.networks import Acting, Infosets, softmax
+from agents.regret.networks import Acting, Infosets, StrategyPlayer, softmax
 from agents.regret.policies import TabularPlayer, of_function, uniform
 from agents.regret.tree import compile_tree
 from agents.restore import load_checkpoint
@@ -211,8 +211,7 @@ def learned(kind: type[Advantages] | type[Strategies]) -> Array:
     first = [-1.0, 1.0, 0.0] if kind is Advantages else [1.0, 0.0, 0.0]
     second = [1.0, -1.0, 0.0] if kind is Advantages else [0.0, 1.0, 0.0]
     rows = kind(known, legal, np.array([first, second], np.float32), np.array([1, 3], np.float32))
-    for _ in range(5):  # turns: seat 0 is at its third iteration
-        learner.observe(0, [])
+    learner.begin_round(Round(4, 0))  # seat 0 is at its third iteration
     for _ in range(UPDATES):
         learner.update(Sample(rows))
     network = Acting(config, make_game("kuhn_poker"))
@@ -242,7 +241,7 @@ def misfit(updates: int) -> float:
     traverser = deep_cfr.actor(config, 0, 0)
     traverser.load(parts.learner.weights(), 0)
     parts.memory.add(traverser.collect())
-    parts.learner.observe(config.traversals, [])
+    parts.learner.begin_round(Round(0, config.traversals))
     for _ in range(parts.ratio.due(config.traversals)):
         parts.learner.update(parts.memory.sample())
     network = Acting(config, game)
@@ -267,11 +266,11 @@ def test_a_turn_begins_with_a_network_that_knows_nothing() -> None:
     learner = learner_of(config_of())
     known = torch.rand(5, 11)
     layers = []
-    for _ in range(3):
-        learner.observe(0, [])
+    for number in range(3):
+        learner.begin_round(Round(number, 0))
         assert not learner.network(known).any(), "0 for all inputs"
-        assert not any(tensor.any() for tensor in learner.advantage.adam)
-        layers.append(learner.flat.parameters[:100].clone())
+        assert not any(tensor.any() for tensor in learner.advantage.state.adam)
+        layers.append(learner.advantage.state.parameters[:100].clone())
         ones = np.ones((4, 11), np.float32)
         rows = Advantages(ones, ones[:, :3] > 0, ones[:, :3], ones[:, 0])
         for _ in range(5):
@@ -355,7 +354,7 @@ def test_a_checkpoint_plays_what_was_evaluated(runs: Path, average: str) -> None
              [1.0], *(table[1, tree.key(i)].probabilities for i in range(6, 12))]
         )  # fmt: skip
     else:
-        assert isinstance(player, deep_cfr.StrategyPlayer)
+        assert isinstance(player, StrategyPlayer)
         policy = of_function(tree, game, player.probabilities)
     logged = [line["game/nash_conv"] for line in lines(runs / average) if "game/nash_conv" in line]
     assert len(logged) == 5
@@ -398,7 +397,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(runs: Path, tmp_path: Path,
     assert state(copy)["memory"]["advantages_0"]["seen"] > 150, "the reservoirs are full"
 
 
-@pytest.mark.parametrize(("owner", "lost"), [(Learner, "strategy"), (Learner, "collections"), (Reservoir, "rng")])
+@pytest.mark.parametrize(("owner", "lost"), [(Learner, "strategy"), (Learner, "networks"), (Reservoir, "rng")])
 def test_what_is_not_restored_is_noticed(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, lost: str
 ) -> None:
@@ -455,7 +454,7 @@ def test_a_collection_is_one_seats_turn() -> None:
     for version in range(4):
         traverser.load(learner.weights(), version)
         experience: Experience = traverser.collect()
-        learner.observe(0, [])
+        learner.begin_round(Round(version, 0))
         assert experience.rows.traverser == learner.seat == version % 2
         assert set(experience.rows.advantages.iteration.tolist()) == {float(learner.iteration)}
         assert (experience.steps, experience.version, learner.iteration) == (20, version, version // 2 + 1)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.api import Experience, Sample
+from agents.api import Experience, Round, Sample
 from agents.entrants import entrant
 from agents.fleet.local import LocalFleet
 from agents.registry import parse
@@ -56,7 +56,7 @@ def learned(config: MCCFR, collections: int) -> Learner:
         fleet.publish(learner.weights(), version)
         for experience in fleet.collect():
             memory.add(experience)
-        learner.observe((version + 1) * config.iterations * runtime.actors, [])
+        learner.begin_round(Round(version, (version + 1) * config.iterations * runtime.actors))
         learner.update(memory.sample())
     assert isinstance(learner, Learner)
     return learner

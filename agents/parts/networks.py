@@ -9,7 +9,6 @@ from torch import nn
 
 from agents import config
 from envs.api import Array, Spec
-from envs.normalize import Moments
 from supervised.networks.plain import plain
 from supervised.networks.torso import Normalize, Pixels, initialize, torso
 
@@ -33,13 +32,6 @@ def torso_of(
     layers, features = torso(shape, options.torso, options.hidden, options.activation)
     initialize(layers, scheme, generator)
     return layers, features
-
-
-def set_statistics(layer: nn.Module, moments: Moments) -> None:
-    """Give a normalization layer new statistics."""
-    assert isinstance(layer, Normalize), layer
-    layer.mean.copy_(torch.from_numpy(moments.mean))
-    layer.scale.copy_(torch.from_numpy(1 / moments.deviation))
 
 
 def acting(network: nn.Module, device: torch.device) -> Callable[[Array], Array]:

@@ -1,0 +1,75 @@
+"""Learning the values of discrete actions: the network, and the policy that is greedy in it.
+
+network = QNetwork(spec, config.network, config.normalize, dueling=False, generator)
+network.epsilon.fill_(0.1)  # travels with the weights to whoever explores
+policy = EpsilonGreedy(spec, config.network, config.normalize, False, device)
+policy.load(Flat(network).weights())
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agents.api import Carry
+from agents.config import Network, Normalize
+from agents.explore import epsilon_greedy
+from agents.parts.networks import acting, normalize, torso_of
+from envs.api import Array, Discrete, Spec, Step
+from supervised.flat import Flat
+from supervised.networks.heads import DuelingQ, Q
+
+
+class QNetwork(nn.Module):
+    """obs [B, *obs] -> action values [B, A]. Raises ValueError where an action isn't one choice of several."""
+
+    epsilon: Tensor  # 0-d, the probability of a random action
+
+    def __init__(
+        self, spec: Spec, options: Network, normalization: Normalize, dueling: bool, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        if not isinstance(spec.actions, Discrete):
+            raise ValueError(
+                f"action values want one discrete action, but {spec.name} has {spec.actions}; use ppo or ddpg"
+            )
+        self.normalize = normalize(spec, normalization)
+        if dueling:
+            # The last hidden layer belongs to the two streams of the head.
+            *hidden, width = options.hidden
+            trunk = options.model_copy(update={"hidden": tuple(hidden)})
+            self.torso, features = torso_of(trunk, spec, "fan_in", generator)
+            self.head: nn.Module = DuelingQ(features, spec.actions.n, width, generator)
+        else:
+            self.torso, features = torso_of(options, spec, "fan_in", generator)
+            self.head = Q(features, spec.actions.n, generator)
+        self.register_buffer("epsilon", torch.ones(()))
+
+    def forward(self, obs: Tensor) -> Tensor:
+        return self.head(self.torso(self.normalize(obs)))
+
+
+class EpsilonGreedy:
+    """Greedy in the action values; epsilon-greedy when exploring. No carry."""
+
+    def __init__(
+        self, spec: Spec, options: Network, normalization: Normalize, dueling: bool, device: torch.device
+    ) -> None:
+        self.network = QNetwork(spec, options, normalization, dueling, torch.Generator()).to(device)
+        self.flat = Flat(self.network)
+        self.forward = acting(self.network, device)
+        self.epsilon = 1.0
+
+    def initial(self, batch: int) -> Carry:
+        return None
+
+    def act(
+        self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool
+    ) -> tuple[Carry, Array, Array | None]:
+        epsilon = self.epsilon if explore else 0.0
+        return carry, epsilon_greedy(self.forward(step.obs), epsilon, step.mask, rng), None
+
+    def load(self, weights: Array) -> None:
+        self.flat.load(weights)
+        self.epsilon = self.network.epsilon.item()

@@ -1,0 +1,96 @@
+"""One action for each observation, within bounds: the network, and the policy that adds noise to it when exploring.
+
+network = DeterministicNetwork(spec, config.network, config.normalize, generator)
+network.random.fill_(0.0)  # travels with the weights: from now on no longer at random
+policy = DeterministicPolicy(spec, config.network, config.normalize, noise, device)
+policy.load(Flat(network).weights())
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agents.api import Carry
+from agents.config import Network, Normalize
+from agents.parts.networks import acting, normalize, torso_of
+from agents.stochastic import bounds
+from envs.api import Array, Continuous, Spec, Step
+from supervised.flat import Flat
+from supervised.networks.heads import Tanh
+
+
+class DeterministicNetwork(nn.Module):
+    """obs [B, *obs] -> action in [-1, 1], [B, D]. Raises ValueError where actions have no bounds."""
+
+    random: Tensor  # 0-d, 1: act at random instead
+
+    def __init__(self, spec: Spec, options: Network, normalization: Normalize, generator: torch.Generator) -> None:
+        super().__init__()
+        center, _ = middle(spec)
+        self.normalize = normalize(spec, normalization)
+        self.torso, features = torso_of(options, spec, "fan_in", generator)
+        self.head = Tanh(features, len(center), generator)
+        self.register_buffer("random", torch.ones(()))
+
+    def forward(self, obs: Tensor) -> Tensor:
+        return self.head(self.torso(self.normalize(obs)))
+
+
+class Noise(NamedTuple):
+    """Carry of the policy: the state of the exploration noise."""
+
+    level: Array  # [B, D]
+
+
+class DeterministicPolicy:
+    """The network's action; with noise when exploring, uniformly random while the weights say so.
+
+    noise: (level [B, D] of the last step, rng) -> level of this one, as a fraction of half the action range.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        options: Network,
+        normalization: Normalize,
+        noise: Callable[[Array, np.random.Generator], Array],
+        device: torch.device,
+    ) -> None:
+        self.network = DeterministicNetwork(spec, options, normalization, torch.Generator()).to(device)
+        self.center, self.half = middle(spec)
+        self.flat = Flat(self.network)
+        self.forward = acting(self.network, device)
+        self.noise = noise
+        self.random = True
+
+    def initial(self, batch: int) -> Noise:
+        return Noise(np.zeros((batch, len(self.half)), np.float32))
+
+    def act(
+        self, carry: Noise, step: Step, rng: np.random.Generator, explore: bool
+    ) -> tuple[Carry, Array, Array | None]:
+        if explore and self.random:
+            action = rng.uniform(-1, 1, carry.level.shape).astype(np.float32)
+            return carry, self.center + self.half * action, None
+        action = self.forward(step.obs)
+        if explore:
+            carry = Noise(self.noise(carry.level, rng))
+            action = (action + carry.level).clip(-1, 1)
+        return carry, self.center + self.half * action, None
+
+    def load(self, weights: Array) -> None:
+        self.flat.load(weights)
+        self.random = bool(self.network.random.item())
+
+
+def middle(spec: Spec) -> tuple[Array, Array]:
+    """Middle and half the range of actions, float32 [D]: they are learned in [-1, 1] and scaled to their bounds."""
+    if not isinstance(spec.actions, Continuous) or not np.isfinite(bounds(spec.actions)).all():
+        raise ValueError(f"this wants continuous actions between finite bounds, but {spec.name} has {spec.actions}")
+    low, high = bounds(spec.actions)
+    return (high + low) / 2, (high - low) / 2
