@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from agents.config import Experiment
+from agents.records import Acted, Carry, Experience, Sample
 from envs.api import Array, Game, Positions, Spec, Step
 from experiment.course import Course, Stateful
 from experiment.course import State as State  # part of every role, and so of this page
@@ -30,74 +31,18 @@ from experiment.seeding import Seeds
 if TYPE_CHECKING:
     import torch
 
-Carry = Any  # what a policy remembers from step to step: None, or a NamedTuple of arrays [B, ...]
 C = TypeVar("C", bound=Experiment)
-
-
-class Transition(NamedTuple):
-    """n rows for learning from memory. `reward` sums k <= n steps; `discount` = gamma**k * (not terminated)."""
-
-    obs: Array  # [n, *obs]
-    action: Array  # [n], [n, D]
-    reward: Array  # [n] float32, sum of gamma**i * r over k steps
-    discount: Array  # [n] float32
-    next_obs: Array  # [n, *obs] the true observation k steps later, never one of the next episode
-    next_mask: Array | None  # [n, A] bool
-
-
-class Unroll(NamedTuple):
-    """T consecutive steps of B rows. Observations are raw: normalization is a layer of the network."""
-
-    obs: Array  # [T + 1, B, *obs]; obs[t + 1] belongs to the next episode where the row ended at t
-    mask: Array | None  # [T + 1, B, A] bool
-    action: Array  # [T, B] or [T, B, D]
-    log_prob: Array | None  # [T, B] float32 of the policy that acted
-    reward: Array  # [T, B] float32
-    terminated: Array  # [T, B] bool
-    truncated: Array  # [T, B] bool, never together with terminated
-    cut_obs: Array  # [K, *obs] true final observation of each truncated step, in the order of cut_at
-    cut_at: Array  # [K] int64, t * B + b
-    cut_mask: Array | None = None  # [K, A] bool, what would have been legal at cut_obs; None where mask is
-    turn: Array | None = None  # [T, B] float32, +1 where the same seat moves next, -1 where its opponent does
-
-    def discount(self, gamma: float) -> Array:
-        """What each step discounts by [T, B] float64, ends not counted. Where two seats play for opposite rewards each
-        step is seen by who moves: what comes after the opponent's move is worth the opposite."""
-        return np.full(self.reward.shape, gamma) if self.turn is None else gamma * self.turn.astype(np.float64)
-
-
-class Episodes(NamedTuple):
-    """The episodes that ended during a collection, in order: undiscounted returns and lengths."""
-
-    returns: list[float]
-    lengths: list[int]
-
-
-class Experience(NamedTuple):
-    """What an actor brings home."""
-
-    rows: Any  # a NamedTuple of arrays: Unroll, Transition, ...
-    steps: int  # environment steps made for it
-    episodes: Episodes
-    version: int  # of the weights that acted
-    actor: int
-    moments: State | None = None  # observation and return moments of these steps, where the run normalizes
-    measures: Mapping[str, float] | None = None  # metrics of the actor's own; their means over experiences are logged
-
-
-class Sample(NamedTuple):
-    rows: Any  # a NamedTuple of arrays
-    index: Array | None = None  # type: ignore[assignment]  # [n] where the rows lie in memory (hides tuple.index)
-    weight: Array | None = None  # [n] float32 importance weights, max 1
 
 
 class Policy(Protocol):
     """Carry in, carry out: feed-forward and recurrent policies are one type."""
 
-    def initial(self, batch: int) -> Carry: ...
+    def initial(self, batch: int) -> Carry:
+        """What it remembers at the beginning of an episode, for so many rows."""
+        ...
 
-    def act(self, carry: Carry, step: Step, rng: Any, explore: bool) -> tuple[Carry, Array, Array | None]:
-        """Choose for B rows. Returns the next carry, the actions, and log-probabilities [B] if it learns from them."""
+    def act(self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool) -> Acted:
+        """Choose for B rows. What is given is left as it is."""
         ...
 
     def load(self, weights: Array) -> None:

@@ -20,13 +20,14 @@ import torch
 from torch import Tensor, nn
 
 from agents.actor_critic.config import DDPG
-from agents.api import Actor, Algorithm, Carry, Parts, Sample, State
+from agents.api import Actor, Algorithm, Parts, State
 from agents.explore import gaussian_noise, ornstein_uhlenbeck
 from agents.losses import clipped_target, deterministic_policy_gradient, squared
 from agents.means import Means
 from agents.memory.choose import replay
 from agents.networks import acting, normalize, set_statistics, torso_of
-from agents.rollout import NStep, actor_of
+from agents.records import Acted, Carry, Sample
+from agents.rollout import actor_of
 from agents.schedules import value as scheduled
 from agents.stochastic import bounds
 from envs.api import Array, Continuous, Spec, Step
@@ -83,12 +84,6 @@ class Critics(nn.Module):
         return torch.stack([critic(obs, action) for critic in self.critics])
 
 
-class Noise(NamedTuple):
-    """Carry of the policy: the state of the exploration noise."""
-
-    level: Array  # [B, D]
-
-
 class Policy:
     """The network's action; with noise when exploring, uniformly random while the weights say so."""
 
@@ -102,24 +97,22 @@ class Policy:
         self.noise = config.noise
         self.random = True
 
-    def initial(self, batch: int) -> Noise:
-        return Noise(np.zeros((batch, len(self.half)), np.float32))
+    def initial(self, batch: int) -> Carry:
+        return {"noise": np.zeros((batch, len(self.half)), np.float32)}
 
-    def act(
-        self, carry: Noise, step: Step, rng: np.random.Generator, explore: bool
-    ) -> tuple[Carry, Array, Array | None]:
+    def act(self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool) -> Acted:
         if explore and self.random:
-            action = rng.uniform(-1, 1, carry.level.shape).astype(np.float32)
-            return carry, self.center + self.half * action, None
+            action = rng.uniform(-1, 1, carry["noise"].shape).astype(np.float32)
+            return Acted(carry, self.center + self.half * action, {})
         action = self.forward(step.obs)
         if explore:
             if self.noise.kind == "ornstein_uhlenbeck":
-                level = ornstein_uhlenbeck(carry.level, self.noise.theta, self.noise.sigma, rng)
+                noise = ornstein_uhlenbeck(carry["noise"], self.noise.theta, self.noise.sigma, rng)
             else:
-                level = gaussian_noise(carry.level.shape, self.noise.sigma, rng)
-            carry = Noise(level)
-            action = (action + level).clip(-1, 1)
-        return carry, self.center + self.half * action, None
+                noise = gaussian_noise(carry["noise"].shape, self.noise.sigma, rng)
+            carry = {"noise": noise}
+            action = (action + noise).clip(-1, 1)
+        return Acted(carry, self.center + self.half * action, {})
 
     def load(self, weights: Array) -> None:
         self.flat.load(weights)
@@ -291,7 +284,6 @@ def actor(config: DDPG, index: int, incarnation: int) -> Actor:
         Policy,
         index,
         incarnation,
-        rows=lambda spec: NStep(config.learner.n_step, config.learner.discount),
         observations=config.normalize.observations,
     )
 

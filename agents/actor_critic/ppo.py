@@ -22,12 +22,13 @@ import torch
 from torch import Tensor, nn
 
 from agents.actor_critic.config import PPO
-from agents.api import Actor, Algorithm, Carry, Parts, Sample, State, Unroll
+from agents.api import Actor, Algorithm, Parts, State
 from agents.losses import ppo_clip, value_loss, value_loss_clipped
 from agents.means import Means
 from agents.memory.latest import Latest
 from agents.memory.ratio import EveryCollection
 from agents.networks import acting, normalize, set_statistics, torso_of
+from agents.records import Acted, Carry, Sample, Unroll
 from agents.returns import gae
 from agents.rollout import actor_of
 from agents.schedules import value as scheduled
@@ -83,12 +84,11 @@ class Policy:
         self.forward = acting(network, device)
 
     def initial(self, batch: int) -> Carry:
-        return None
+        return {}
 
-    def act(
-        self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool
-    ) -> tuple[Carry, Array, Array | None]:
-        return carry, *self.family.act(self.forward(step.obs), step.mask, rng, explore)
+    def act(self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool) -> Acted:
+        action, log_prob = self.family.act(self.forward(step.obs), step.mask, rng, explore)
+        return Acted(carry, action, {} if log_prob is None else {"log_prob": log_prob})
 
     def load(self, weights: Array) -> None:
         self.flat.load(weights)
@@ -195,13 +195,11 @@ class Learner:
         def flat(array: Array) -> Tensor:
             return torch.from_numpy(array.reshape(steps * count, *array.shape[2:])).to(self.device)
 
-        if unroll.log_prob is None:
-            raise ValueError("PPO learns from unrolls with log-probabilities")
         return Rows(
             obs=obs[: steps * count],
             mask=None if unroll.mask is None else flat(unroll.mask[:-1]),
             action=flat(unroll.action),
-            log_prob=flat(unroll.log_prob),
+            log_prob=flat(unroll.extras["log_prob"]),
             advantage=flat(advantage),
             target=flat(target),
             value=flat(value[:-1]),

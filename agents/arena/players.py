@@ -96,7 +96,7 @@ class PolicyPlayer:
         n, obs = len(positions), self.game.observe(positions)
         none, paid = np.zeros(n, bool), np.zeros((n, self.game.spec.seats))
         step = Step(obs, self.game.legal(positions), self.game.seat(positions), paid, none, none, obs)
-        return self.policy.act(self.policy.initial(n), step, rng, explore=False)[1]
+        return self.policy.act(self.policy.initial(n), step, rng, explore=False).action
 
 
 class Human:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from agents.api import Evaluation, Experience, Parts, Source, State
+from agents.api import Evaluation, Parts, Source, State
+from agents.records import Experience
 from envs.api import EnvError
 
 

@@ -18,12 +18,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from agents.api import Experience, State, Transition, Unroll
+from agents.api import State
+from agents.memory.few import NOWHERE, Few
 from agents.memory.table import Change, allocate, available_memory
+from agents.records import Experience, Transition, Unroll
 from agents.returns import transitions
 from envs.api import Array
-
-NOWHERE = -1
 
 
 class Frames:
@@ -54,7 +54,7 @@ class Frames:
         self.time = np.zeros(columns, np.int64)  # steps ever made; obs[time] is here, its step is not
         self.until = np.zeros(columns, np.int64)  # steps before this one are complete
         self.rings: dict[str, Array] = {}
-        self.openings, self.closings = _Few(), _Few()
+        self.openings, self.closings = Few(), Few()
 
     @property
     def size(self) -> int:
@@ -196,7 +196,7 @@ class Frames:
         cut = np.flatnonzero(closing != NOWHERE)
         if len(cut):
             next_obs[cut, :-1] = next_obs[cut, 1:]
-            next_obs[cut, -1] = self.closings.get(closing[cut])
+            next_obs[cut, -1] = self.closings.get(closing[cut])[0]
         return Transition(
             obs=self._stacks(time, column),
             action=self.rings["action"][rows[0]],
@@ -216,7 +216,7 @@ class Frames:
         opening = self.rings["opening"][self._slot(time - np.minimum(age, self.stack - 1), column)]
         row, place = np.nonzero((back > age[:, None]) & (opening != NOWHERE)[:, None])
         if len(row):
-            stacks[row, place] = self.openings.get(opening[row])[np.arange(len(row)), place + age[row]]
+            stacks[row, place] = self.openings.get(opening[row])[0][np.arange(len(row)), place + age[row]]
         return stacks
 
     # Resuming
@@ -252,43 +252,3 @@ class Frames:
         self.time, self.until = state["time"].copy(), state["until"].copy()
         self.openings.load_state_dict(state["openings"])
         self.closings.load_state_dict(state["closings"])
-
-
-class _Few:
-    """A few arrays of one shape, each under a number that is used again when it is dropped."""
-
-    def __init__(self) -> None:
-        self.arrays: Array | None = None  # [room, ...]
-        self.free: list[int] = []
-
-    def put(self, arrays: Array) -> Array:
-        """Keep `arrays` [k, ...]; returns their numbers [k]."""
-        if not len(arrays):
-            return np.empty(0, np.int32)
-        if self.arrays is None:
-            self.arrays = np.empty((0, *arrays.shape[1:]), arrays.dtype)
-        if len(self.free) < len(arrays):
-            room = len(self.arrays)
-            more = max(room, len(arrays), 8)
-            self.arrays = np.concatenate([self.arrays, np.zeros((more, *arrays.shape[1:]), arrays.dtype)])
-            self.free += range(room + more - 1, room - 1, -1)
-        numbers = np.array([self.free.pop() for _ in arrays], np.int32)
-        self.arrays[numbers] = arrays
-        return numbers
-
-    def get(self, numbers: Array) -> Array:
-        assert self.arrays is not None
-        return self.arrays[numbers]
-
-    def drop(self, pointers: Array, where: Array) -> None:
-        """Forget what `pointers[where]` point to, and point them nowhere."""
-        numbers = pointers[where]
-        self.free += numbers[numbers != NOWHERE].tolist()
-        pointers[where] = NOWHERE
-
-    def state_dict(self) -> State:
-        return {"arrays": self.arrays, "free": list(self.free)}
-
-    def load_state_dict(self, state: State) -> None:
-        arrays = state["arrays"]
-        self.arrays, self.free = None if arrays is None else arrays.copy(), list(state["free"])

@@ -24,11 +24,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.api import Actor, Algorithm, Enter, Episodes, Experience, Parts, Player, Sample, State
+from agents.api import Actor, Algorithm, Enter, Parts, Player, State
 from agents.explore import draw
 from agents.means import Means
 from agents.memory.ratio import EveryCollection
 from agents.memory.reservoir import Reservoir
+from agents.records import Episodes, Experience, Sample
 from agents.regret.best_response import nash_conv
 from agents.regret.config import DeepCFR
 from agents.regret.lockstep import Advantages, Strategies, Traversals, regret_matching, traverse

@@ -24,12 +24,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.api import Actor, Algorithm, Enter, Evaluation, Parts, Player, Sample, State
+from agents.api import Actor, Algorithm, Enter, Evaluation, Parts, Player, State
 from agents.means import Means
 from agents.memory.ratio import PerInsert
 from agents.memory.replay import Replay
 from agents.memory.table import Table
 from agents.memory.uniform import Uniform
+from agents.records import Sample
 from agents.schedules import value as scheduled
 from agents.search.config import AlphaZero
 from agents.search.evaluators import Network

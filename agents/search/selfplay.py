@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from agents.api import Episodes, Experience, State
+from agents.api import State
 from agents.explore import draw
+from agents.records import Episodes, Experience
 from agents.search.config import AlphaZero
 from agents.search.evaluators import Cache, Network, from_side
 from agents.search.policy_value import Replica, scale_of

@@ -20,13 +20,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.api import Actor, Algorithm, Carry, Parts, Sample, State
+from agents.api import Actor, Algorithm, Parts, State
 from agents.explore import epsilon_greedy
 from agents.losses import double_target, huber, max_target
 from agents.means import Means
 from agents.memory.choose import replay
 from agents.networks import acting, normalize, set_statistics, torso_of
-from agents.rollout import NStep, actor_of
+from agents.records import Acted, Carry, Sample
+from agents.rollout import actor_of
 from agents.schedules import value as scheduled
 from agents.value.config import DQN
 from envs.api import Array, Discrete, Spec, Step
@@ -72,13 +73,11 @@ class Policy:
         self.epsilon = 1.0
 
     def initial(self, batch: int) -> Carry:
-        return None
+        return {}
 
-    def act(
-        self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool
-    ) -> tuple[Carry, Array, Array | None]:
+    def act(self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool) -> Acted:
         epsilon = self.epsilon if explore else 0.0
-        return carry, epsilon_greedy(self.forward(step.obs), epsilon, step.mask, rng), None
+        return Acted(carry, epsilon_greedy(self.forward(step.obs), epsilon, step.mask, rng), {})
 
     def load(self, weights: Array) -> None:
         self.flat.load(weights)
@@ -216,7 +215,6 @@ def actor(config: DQN, index: int, incarnation: int) -> Actor:
         Policy,
         index,
         incarnation,
-        rows=lambda spec: None if spec.frames > 1 else NStep(config.learner.n_step, config.learner.discount),
         observations=config.normalize.observations,
     )
 

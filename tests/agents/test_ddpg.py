@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agents.actor_critic.config import DDPG
 from agents.actor_critic.ddpg import Batch, Learner, Policy
-from agents.api import Sample, Transition
+from agents.records import Sample, Transition
 from agents.registry import parse
 from envs.api import Continuous, Discrete, Spec, Step
 from experiment.seeding import Seeds
@@ -159,14 +159,14 @@ def test_actions_are_scaled_to_the_bounds_and_random_at_first() -> None:
     learner, policy = learner_of(options), Policy(options, SPEC, CPU)
     policy.load(learner.weights())
     rng = np.random.default_rng(0)
-    _, action, _ = policy.act(policy.initial(2_000), shown(2_000), rng, explore=True)
+    action = policy.act(policy.initial(2_000), shown(2_000), rng, explore=True).action
     np.testing.assert_allclose(action.min(0), [-2, 0], atol=0.02)
     np.testing.assert_allclose(action.max(0), [2, 1], atol=0.02)
     np.testing.assert_allclose(action.mean(0), [0, 0.5], atol=0.15)
     learner.observe(1_000, [])
     policy.load(learner.weights())
-    _, action, _ = policy.act(policy.initial(2_000), shown(2_000), rng, explore=True)
-    _, greedy, _ = policy.act(policy.initial(1), shown(1), rng, explore=False)
+    action = policy.act(policy.initial(2_000), shown(2_000), rng, explore=True).action
+    greedy = policy.act(policy.initial(1), shown(1), rng, explore=False).action
     np.testing.assert_allclose(action.mean(0), greedy[0], atol=0.03)
     np.testing.assert_allclose(action.std(0), [0.2, 0.05], rtol=0.1)  # sigma 0.1 of half the range
 

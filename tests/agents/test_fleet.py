@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.api import Experience
 from agents.config import Runtime
 from agents.fleet.local import LocalFleet
 from agents.fleet.ray_fleet import RayFleet, reach
 from agents.fleet.restarts import FleetError, Restarts
+from agents.records import Experience
 from agents.registry import algorithm, parse
 from agents.wiring import fleet, parts
 from envs.gymnasium_env import episode_seed

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from agents.api import Episodes, Experience, Sample, State, Transition, Unroll
-from agents.memory.frames import NOWHERE, Frames
-from agents.memory.latest import Latest, side_by_side
+from agents.api import State
+from agents.memory.few import NOWHERE
+from agents.memory.frames import Frames
+from agents.memory.latest import Latest
 from agents.memory.prioritized import Prioritized, _offsets
 from agents.memory.ratio import EveryCollection, PerStep
 from agents.memory.replay import Replay, Selection
 from agents.memory.table import Change, NotEnoughMemory, Table, available_memory
 from agents.memory.uniform import Uniform
+from agents.records import Episodes, Experience, Sample, Transition, Unroll, side_by_side
 from envs.api import Array
 
 
@@ -38,7 +40,9 @@ def assert_equal(a: Any, b: Any) -> None:
     assert type(a) is type(b)
     for name, x, y in zip(a._fields, a, b, strict=True):
         assert (x is None) == (y is None), name
-        if x is not None:
+        if isinstance(x, dict):
+            assert x.keys() == y.keys() and all((x[key] == y[key]).all() for key in x), name
+        elif x is not None:
             assert x.dtype == y.dtype, name
             np.testing.assert_array_equal(x, y, err_msg=name)
 
@@ -114,7 +118,7 @@ def random_unroll(rng: np.random.Generator, length: int, count: int) -> Unroll:
         obs=rng.normal(size=(length + 1, count, 3)).astype(np.float32),
         mask=rng.random((length + 1, count, 4)) < 0.5,
         action=rng.integers(0, 4, (length, count)),
-        log_prob=rng.normal(size=(length, count)).astype(np.float32),
+        first=rng.random((length + 1, count)) < 0.3,
         reward=rng.normal(size=(length, count)).astype(np.float32),
         terminated=~truncated & (rng.random((length, count)) < 0.3),
         truncated=truncated,
@@ -122,6 +126,8 @@ def random_unroll(rng: np.random.Generator, length: int, count: int) -> Unroll:
         cut_at=cut_at,
         cut_mask=rng.random((len(cut_at), 4)) < 0.5,
         turn=np.where(rng.random((length, count)) < 0.5, -1, 1).astype(np.float32),
+        extras={"log_prob": rng.normal(size=(length, count)).astype(np.float32)},
+        carry={"state": rng.normal(size=(count, 2)).astype(np.float32)},
     )
 
 
@@ -129,11 +135,22 @@ def columns(unroll: Unroll, start: int, stop: int) -> Unroll:
     count, width = unroll.reward.shape[1], stop - start
     kept = (unroll.cut_at % count >= start) & (unroll.cut_at % count < stop)
     at = unroll.cut_at[kept]
-    fields: list[Any] = [field if field is None else field[:, start:stop] for field in unroll[:-4]]
-    assert unroll.cut_mask is not None and unroll.turn is not None
-    cuts = [unroll.cut_obs[kept], at // count * width + at % count - start, unroll.cut_mask[kept]]
-    columns: list[Any] = [*fields, *cuts, unroll.turn[:, start:stop]]
-    return Unroll(*columns)
+    assert unroll.mask is not None and unroll.cut_mask is not None and unroll.turn is not None
+    return Unroll(
+        obs=unroll.obs[:, start:stop],
+        mask=unroll.mask[:, start:stop],
+        first=unroll.first[:, start:stop],
+        action=unroll.action[:, start:stop],
+        reward=unroll.reward[:, start:stop],
+        terminated=unroll.terminated[:, start:stop],
+        truncated=unroll.truncated[:, start:stop],
+        cut_obs=unroll.cut_obs[kept],
+        cut_at=at // count * width + at % count - start,
+        cut_mask=unroll.cut_mask[kept],
+        turn=unroll.turn[:, start:stop],
+        extras={"log_prob": unroll.extras["log_prob"][:, start:stop]},
+        carry={"state": unroll.carry["state"][start:stop]},
+    )
 
 
 def test_latest_joins_actors_as_if_they_were_one() -> None:
@@ -201,7 +218,9 @@ class Stream:
             obs.append(np.stack(self.obs))
         finals = np.stack(cut_obs) if cut_obs else np.empty((0, self.stack, 3, 2), np.uint8)
         cut_at = np.flatnonzero(truncated)
-        return Unroll(np.stack(obs), None, action, None, reward, terminated, truncated, finals, cut_at)
+        first = np.ones((length + 1, self.count), bool)
+        first[1:] = terminated | truncated
+        return Unroll(np.stack(obs), None, first, action, reward, terminated, truncated, finals, cut_at)
 
 
 def transition(past: list[dict[str, Any]], t: int, n: int, gamma: float) -> dict[str, Any] | None:
@@ -245,7 +264,7 @@ def assert_frames_are_right(memory: Frames, streams: list[Stream]) -> None:
     assert_equal(memory.gather(np.array(order)), whole.gather(np.arange(len(order))))
     for few, ring in ((memory.openings, "opening"), (memory.closings, "closing")):  # what is overwritten is forgotten
         kept = memory.rings[ring][memory.rings[ring] != NOWHERE].tolist()
-        assert sorted(kept + few.free) == list(range(0 if few.arrays is None else len(few.arrays)))
+        assert sorted(kept + few.free) == list(range(len(few.arrays[0]) if few.arrays else 0))
 
 
 @pytest.mark.parametrize("n_step", [1, 3])
@@ -295,12 +314,13 @@ def test_frames_take_one_picture_per_step() -> None:
         never_cut = np.empty((0, 4, side, side), np.uint8)
         black = np.zeros((size // 4 + 1, 4, 4, side, side), np.uint8)
         action, reward = rng.integers(0, 6, never.shape), np.zeros(never.shape, np.float32)
+        first = np.zeros((len(never) + 1, 4), bool)
         memory.add(
-            experience(Unroll(black, None, action, None, reward, never, never, never_cut, np.empty(0, np.int64)))
+            experience(Unroll(black, None, first, action, reward, never, never, never_cut, np.empty(0, np.int64)))
         )
     rings = sum(ring.nbytes for ring in memory.rings.values())
     assert rings < 1.02 * capacity * side * side
-    assert memory.openings.arrays is None
+    assert not memory.openings.arrays
 
 
 def test_frames_refuse_what_they_cannot_keep() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from agents.actor_critic.config import PPO
 from agents.actor_critic.ppo import Learner, Rows, actor, make
-from agents.api import Sample, Unroll
+from agents.records import Sample, Unroll
 from agents.registry import parse
 from envs.api import Array, Discrete, Spec
 from experiment.seeding import Seeds

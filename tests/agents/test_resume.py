@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from agents.arena.ladder import Climber
-from agents.rollout import NStep, Rollout
+from agents.memory.steps import Steps
+from agents.rollout import Rollout
 from agents.search.selfplay import SelfPlay
 from agents.value import dqn
 from experiment.checkpoint import load
@@ -65,7 +66,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(runs: Path, name: str) -> N
     [
         ("ppo", Rollout, "rng", "/fleet"),
         ("ppo", Rollout, "env", "/fleet"),
-        ("dqn", NStep, "all", "/memory"),
+        ("dqn", Steps, "waiting", "/memory"),
         ("dqn", dqn.Learner, "target", "/learner"),
         ("ddpg", Rollout, "carry", "/fleet"),
         ("ppo", Every, "all", "/lines"),

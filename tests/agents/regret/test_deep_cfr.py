@@ -16,10 +16,10 @@ import torch
 from scipy.stats import chisquare
 
 from agents import explore
-from agents.api import Experience, Sample
 from agents.courses.training import Training
 from agents.memory.ratio import EveryCollection
 from agents.memory.reservoir import Reservoir
+from agents.records import Experience, Sample
 from agents.registry import parse
 from agents.regret import deep_cfr, lockstep
 from agents.regret.best_response import nash_conv

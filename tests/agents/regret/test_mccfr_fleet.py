@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from agents.api import Experience, Sample
 from agents.entrants import entrant
 from agents.fleet.local import LocalFleet
+from agents.records import Experience, Sample
 from agents.registry import parse
 from agents.regret import mccfr_fleet
 from agents.regret.config import MCCFR
