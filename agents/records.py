@@ -52,12 +52,17 @@ class Unroll(NamedTuple):
     reward: Array  # [T, B] float32
     terminated: Array  # [T, B] bool
     truncated: Array  # [T, B] bool, never together with terminated
-    cut_obs: Array  # [K, *obs] true final observation of each truncated step, in the order of cut_at
-    cut_at: Array  # [K] int64, t * B + b, ascending
-    cut_mask: Array | None = None  # [K, A] bool, what would have been legal at cut_obs; None where mask is
+    final_obs: Array  # [K, *obs] the last observation of each episode that ended, in the order of final_at
+    final_at: Array  # [K] int64, t * B + b of the step that ended it, ascending
+    final_mask: Array | None = None  # [K, A] bool, what would have been legal at final_obs; None where mask is
     turn: Array | None = None  # [T, B] float32, +1 where the same seat moves next, -1 where its opponent does
     extras: Mapping[str, Array] = NOTHING  # [T, B, ...] what the policy said beside its actions, such as log_prob
     carry: Carry = NOTHING  # [B, ...] what it remembered at t = 0; with two seats [B, P, ...]
+
+    def cut(self) -> tuple[Array, Array]:
+        """Of each truncated step t * B + b, and the true observation behind it [C, *obs]: what is bootstrapped from."""
+        cut = self.truncated.reshape(-1)[self.final_at]
+        return self.final_at[cut], self.final_obs[cut]
 
     def discount(self, gamma: float) -> Array:
         """What each step discounts by [T, B] float64, ends not counted. Where two seats play for opposite rewards each
@@ -92,11 +97,11 @@ class Sample(NamedTuple):
 
 # Axes ----------------------------------------------------------------------------------------------------------------
 
-EDGES, STEPS, ROWS, CUTS = "T + 1, B", "T, B", "B", "K"  # of what is joined and cut alike
+EDGES, STEPS, ROWS, ENDS = "T + 1, B", "T, B", "B", "K"  # of what is joined and cut alike
 AXES = {
     "obs": EDGES, "mask": EDGES, "first": EDGES, "action": STEPS, "reward": STEPS, "terminated": STEPS,
-    "truncated": STEPS, "turn": STEPS, "extras": STEPS, "carry": ROWS, "cut_obs": CUTS, "cut_at": CUTS,
-    "cut_mask": CUTS,
+    "truncated": STEPS, "turn": STEPS, "extras": STEPS, "carry": ROWS, "final_obs": ENDS, "final_at": ENDS,
+    "final_mask": ENDS,
 }  # fmt: skip
 
 
@@ -116,7 +121,7 @@ def each(change: Callable[..., Any], *unrolls: Unroll) -> Unroll:
 
 def concatenate(earlier: Unroll, later: Unroll) -> Unroll:
     """Two unrolls of the same rows, one after the other; where the first closes the second opens."""
-    later = later._replace(cut_at=later.cut_at + earlier.reward.size)
+    later = later._replace(final_at=later.final_at + earlier.reward.size)
 
     def join(axes: str, a: Any, b: Any) -> Any:
         if axes == ROWS:
@@ -129,19 +134,19 @@ def concatenate(earlier: Unroll, later: Unroll) -> Unroll:
 def drop(unroll: Unroll, steps: int) -> Unroll:
     """The unroll without its first `steps` steps. What was remembered later than at its beginning is not known."""
     offset = steps * unroll.reward.shape[1]
-    kept = unroll.cut_at >= offset
+    kept = unroll.final_at >= offset
 
     def cut(axes: str, a: Any) -> Any:
         if axes == ROWS:
             return {} if steps else a
-        return mapped(lambda a: a[kept] if axes == CUTS else a[steps:], a)
+        return mapped(lambda a: a[kept] if axes == ENDS else a[steps:], a)
 
     left = each(cut, unroll)
-    return left._replace(cut_at=left.cut_at - offset)
+    return left._replace(final_at=left.final_at - offset)
 
 
 def side_by_side(unrolls: Sequence[Unroll]) -> Unroll:
-    """Unrolls of T steps joined along their rows; `cut_at` is renumbered for, and ascends in, the wider result."""
+    """Unrolls of T steps joined along their rows; `final_at` is renumbered for, and ascends in, the wider result."""
     if len(unrolls) == 1:
         return unrolls[0]
     lengths = [len(unroll.reward) for unroll in unrolls]
@@ -150,14 +155,14 @@ def side_by_side(unrolls: Sequence[Unroll]) -> Unroll:
     widths = [unroll.reward.shape[1] for unroll in unrolls]
     offsets = np.concatenate([[0], np.cumsum(widths)])
     renumbered = [
-        unroll._replace(cut_at=unroll.cut_at // width * offsets[-1] + offset + unroll.cut_at % width)
+        unroll._replace(final_at=unroll.final_at // width * offsets[-1] + offset + unroll.final_at % width)
         for unroll, width, offset in zip(unrolls, widths, offsets[:-1], strict=True)
     ]
-    order = np.argsort(np.concatenate([unroll.cut_at for unroll in renumbered]))
+    order = np.argsort(np.concatenate([unroll.final_at for unroll in renumbered]))
 
     def join(axes: str, *fields: Any) -> Any:
         joined = mapped(lambda *parts: np.concatenate(parts, axis=1 if axes in (EDGES, STEPS) else 0), *fields)
-        return mapped(lambda a: a[order], joined) if axes == CUTS else joined
+        return mapped(lambda a: a[order], joined) if axes == ENDS else joined
 
     return each(join, *renumbered)
 

@@ -51,7 +51,7 @@ class Rollout:
         turn = np.ones((length, count), np.float32) if seats == 2 else None
         action, extras = np.empty(0), dict[str, Array]()
         carry = mapped(lambda a: a.reshape(count, seats, *a.shape[1:]).copy() if seats > 1 else a.copy(), self.carry)
-        cuts, episodes = Cuts(), Episodes([], [])
+        finals, episodes = Finals(), Episodes([], [])
         for t in range(length):
             obs[t], first[t] = now.obs, self.first
             if mask is not None:
@@ -72,15 +72,27 @@ class Rollout:
             self.first = ended = now.terminated | now.truncated
             if ended.any():
                 terminated[t], truncated[t] = now.terminated, now.truncated
-                cuts.note(now, t * count)
+                finals.note(now, ended, t * count)
                 self._end(ended, episodes)
         obs[length], first[length] = now.obs, self.first
         if mask is not None:
             mask[length] = now.mask
         self.now = now
-        cut_obs, cut_at, cut_mask = cuts.arrays(obs, mask)
+        final_obs, final_at, final_mask = finals.arrays(obs, mask)
         unroll = Unroll(
-            obs, mask, first, action, reward, terminated, truncated, cut_obs, cut_at, cut_mask, turn, extras, carry
+            obs,
+            mask,
+            first,
+            action,
+            reward,
+            terminated,
+            truncated,
+            final_obs,
+            final_at,
+            final_mask,
+            turn,
+            extras,
+            carry,
         )
         return unroll, episodes
 
@@ -130,23 +142,24 @@ def room(length: int, like: Array) -> Array:
     return np.empty((length, *like.shape), like.dtype)
 
 
-class Cuts:
-    """What truncated episodes showed last, in the order of their steps."""
+class Finals:
+    """What episodes showed last, in the order of the steps that ended them."""
 
     def __init__(self) -> None:
         self.obs: list[Array] = []
         self.mask: list[Array] = []
         self.at: list[int] = []
 
-    def note(self, step: Step, offset: int) -> None:
-        for row in np.flatnonzero(step.truncated).tolist():
+    def note(self, step: Step, ended: Array, offset: int) -> None:
+        """`ended` [B] are the rows of `step` whose episodes are over; row b is step `offset` + b of the Unroll."""
+        for row in np.flatnonzero(ended).tolist():
             self.obs.append(step.final_obs[row])
             self.at.append(offset + row)
             if step.final_mask is not None:
                 self.mask.append(step.final_mask[row])
 
     def arrays(self, obs: Array, mask: Array | None) -> tuple[Array, Array, Array | None]:
-        """cut_obs, cut_at and cut_mask of an Unroll that has these observations and masks."""
+        """final_obs, final_at and final_mask of an Unroll that has these observations and masks."""
         shown = np.stack(self.obs) if self.obs else np.empty((0, *obs.shape[2:]), obs.dtype)
         legal = None if mask is None else np.array(self.mask, bool).reshape(-1, mask.shape[2])
         return shown, np.array(self.at, np.int64), legal

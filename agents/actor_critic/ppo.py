@@ -180,8 +180,9 @@ class Learner:
         obs = torch.from_numpy(unroll.obs).to(self.device).flatten(0, 1)
         value = self.values(obs).reshape(steps + 1, count)
         value_next = value[1:].copy()
-        if len(unroll.cut_at):
-            value_next.reshape(-1)[unroll.cut_at] = self.values(torch.from_numpy(unroll.cut_obs).to(self.device))
+        cut, shown = unroll.cut()
+        if len(cut):
+            value_next.reshape(-1)[cut] = self.values(torch.from_numpy(shown).to(self.device))
         reward = unroll.reward
         if self.returns is not None:
             reward = (reward / self.returns.deviation).clip(-10, 10).astype(np.float32)

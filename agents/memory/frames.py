@@ -6,10 +6,9 @@ its steps from 0; obs[t] is what step t acted on. For each time the newest pictu
 
 - `age[t]` is how many steps before t its episode began (no further than a stack reaches): older pictures of the stack
   belong to the opening observation, which is copies of one picture, or else kept whole in `openings`;
-- `closing[t]` points to the picture in `closings` that ended an episode which was cut off after step t.
+- `closing[t]` points to the picture in `closings` that an episode which ended with step t showed last.
 
-What is returned is, bit for bit, what a `Table` of complete n-step transitions would hold. Only where the discount
-is 0 differs `next_obs`: an episode's terminal observation isn't in an Unroll, so obs of the last step stands in for it.
+What is returned is, bit for bit, what a `Table` of complete n-step transitions would hold.
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ class Frames:
             self.rings[name][rows] = getattr(unroll, name)
         self._write_observations(unroll.obs, begins, self._slot(times[:, None], block))
         self.closings.drop(self.rings["closing"], rows)
-        self.rings["closing"][rows.reshape(-1)[unroll.cut_at]] = self.closings.put(unroll.cut_obs[:, -1])
+        self.rings["closing"][rows.reshape(-1)[unroll.final_at]] = self.closings.put(unroll.final_obs[:, -1])
 
         self.time[block] = start + length
         self.until[block] = until = self._complete(ended, start, self.until[block])
@@ -102,7 +101,7 @@ class Frames:
         return time % self.slots * self.columns + column
 
     def _check(self, unroll: Unroll, ended: Array, block: Array) -> None:
-        (length, count), obs, cut_at = unroll.reward.shape, unroll.obs, unroll.cut_at
+        (length, count), obs, final_at = unroll.reward.shape, unroll.obs, unroll.final_at
         if obs.ndim != 5 or obs.shape[2] != self.stack:
             raise ValueError(f"expected obs [T + 1, B, {self.stack}, H, W], but found {list(obs.shape)}")
         if unroll.mask is not None:
@@ -113,11 +112,11 @@ class Frames:
             raise ValueError(
                 f"{length} steps at once don't fit: set memory.capacity to {length * self.columns} or more"
             )
-        if len(cut_at) != np.count_nonzero(unroll.truncated):
-            raise ValueError(f"{len(cut_at)} final observations for {unroll.truncated.sum()} truncated steps")
+        if len(final_at) != np.count_nonzero(ended):
+            raise ValueError(f"{len(final_at)} final observations for {ended.sum()} episodes that ended")
         moved = (obs[1:, :, :-1] == obs[:-1, :, 1:]).all((2, 3, 4)) | ended
-        cut_moved = unroll.cut_obs[:, :-1] == obs[cut_at // count, cut_at % count, 1:]
-        if not (moved.all() and cut_moved.all()):
+        final_moved = unroll.final_obs[:, :-1] == obs[final_at // count, final_at % count, 1:]
+        if not (moved.all() and final_moved.all()):
             raise ValueError(
                 "obs[t + 1] isn't obs[t] moved on by one picture: this memory is for stacked pictures only"
             )

@@ -49,7 +49,7 @@ class Steps:
         self.front: dict[str, Array] = {}  # [columns, ...] what each column shows now
         self.last = np.full(columns, -1)  # number of the newest step of each column
         self.waiting: dict[int, Array] = {}  # for each actor: numbers [w, B] of steps that aren't complete
-        self.cuts = Few()  # what was shown after steps that were cut off
+        self.finals = Few()  # what was shown after steps that ended an episode
 
     @property
     def size(self) -> int:
@@ -77,7 +77,7 @@ class Steps:
         if not self.rings:
             fields = {name: getattr(unroll, name) for name in ("obs", "mask", *KEPT)}
             shapes = {name: (field.shape[2:], field.dtype) for name, field in fields.items() if field is not None}
-            pointers = {"next": np.int64, "row": np.int64, "cut": np.int32}
+            pointers = {"next": np.int64, "row": np.int64, "final": np.int32}
             # Steps that wait for their successors are passed by those of the other actors: room for them.
             waiting = self.columns * (length + self.n_step - 1) if self.n_step > 1 else 0
             self._allocate(shapes | {name: ((), dtype) for name, dtype in pointers.items()}, self.capacity + waiting)
@@ -97,7 +97,7 @@ class Steps:
         }
         self.rings = allocate(shapes | {"order": ((self.capacity,), np.int64)}, self.capacity, self.available)
         self.order = self.rings.pop("order")
-        for pointers in (self.order, self.rings["cut"], self.rings["row"]):
+        for pointers in (self.order, self.rings["final"], self.rings["row"]):
             pointers[:] = NOWHERE
         shown = (name for name in ("obs", "mask") if name in rows)
         self.front = {name: np.zeros((self.columns, *rows[name][0]), rows[name][1]) for name in shown}
@@ -111,13 +111,15 @@ class Steps:
         broken = here & unroll.first[0] & ~ended
         if broken.any():
             self.rings["truncated"][slot[broken]] = True
-            self.rings["cut"][slot[broken]] = self.cuts.put(*(shown[block[broken]] for shown in self.front.values()))
+            self.rings["final"][slot[broken]] = self.finals.put(
+                *(shown[block[broken]] for shown in self.front.values())
+            )
         self.rings["next"][slot[here]] = following[here]
 
     def _forget(self, slots: Array) -> Array:
         """What lies at `slots` is about to be overwritten. Returns rows that begin there and can't be sampled any more:
         there are some only if an actor was so slow that its steps were overtaken by a whole memory of others."""
-        self.cuts.drop(self.rings["cut"], slots)
+        self.finals.drop(self.rings["final"], slots)
         rows = self.rings["row"][slots]
         stale = rows[rows != NOWHERE]
         self.order[stale] = NOWHERE
@@ -134,8 +136,8 @@ class Steps:
             if name in rings:
                 rings[name][slots] = getattr(unroll, name)
         rings["next"][slots[:-1]], rings["next"][slots[-1]] = slots[1:], -1 - block
-        shown = [array for array in (unroll.cut_obs, unroll.cut_mask) if array is not None]
-        rings["cut"][slots.reshape(-1)[unroll.cut_at]] = self.cuts.put(*shown)
+        shown = [array for array in (unroll.final_obs, unroll.final_mask) if array is not None]
+        rings["final"][slots.reshape(-1)[unroll.final_at]] = self.finals.put(*shown)
 
     def _number(self, actor: int, numbers: Array) -> Array:
         """Give the steps of an actor that are complete now their rows. Returns these."""
@@ -182,16 +184,18 @@ class Steps:
         return slots
 
     def _after(self, slots: Array) -> dict[str, Array]:
-        """What was shown after the steps at `slots` [m]. Where the episode terminated nothing follows, and what the
-        step acted on stands in for its observation."""
+        """What was shown after the steps at `slots` [m]. Nothing is legal where an episode terminated: there the next
+        one's mask stands, as no value counts."""
         following = self.rings["next"][slots]
-        sources = {"obs": np.where(self.rings["terminated"][slots], slots, following), "mask": following}
-        shown = {name: self._shown(name, sources[name]) for name in self.front}
-        number = self.rings["cut"][slots]
-        cut = np.flatnonzero(number != NOWHERE)
-        if len(cut):
-            for array, last in zip(shown.values(), self.cuts.get(number[cut]), strict=True):
-                array[cut] = last
+        shown = {name: self._shown(name, following) for name in self.front}
+        number = self.rings["final"][slots]
+        ended = np.flatnonzero(number != NOWHERE)
+        if len(ended):
+            obs, *mask = self.finals.get(number[ended])
+            shown["obs"][ended] = obs
+            cut = self.rings["truncated"][slots[ended]]
+            for legal in mask:
+                shown["mask"][ended[cut]] = legal[cut]
         return shown
 
     def _shown(self, name: str, where: Array) -> Array:
@@ -217,7 +221,7 @@ class Steps:
             "front": {name: shown.copy() for name, shown in self.front.items()},
             "last": self.last.copy(),
             "waiting": {str(actor): numbers.copy() for actor, numbers in self.waiting.items()},
-            "cuts": self.cuts.state_dict(),
+            "finals": self.finals.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -233,4 +237,4 @@ class Steps:
         self.made, self.complete, self.last = state["made"], state["complete"], state["last"].copy()
         self.front = {name: shown.copy() for name, shown in state["front"].items()}
         self.waiting = {int(actor): numbers.copy() for actor, numbers in state["waiting"].items()}
-        self.cuts.load_state_dict(state["cuts"])
+        self.finals.load_state_dict(state["finals"])

@@ -43,8 +43,8 @@ def unroll(rng: np.random.Generator) -> Unroll:
         reward=np.ones(shape, np.float32),
         terminated=rng.random(shape) < 0.05,
         truncated=np.zeros(shape, bool),
-        cut_obs=np.empty((0, 4), np.float32),
-        cut_at=np.empty(0, np.int64),
+        final_obs=np.empty((0, 4), np.float32),
+        final_at=np.empty(0, np.int64),
     )
 
 

@@ -113,18 +113,19 @@ def test_table_resumes_exactly_and_stores_what_is_filled() -> None:
 
 def random_unroll(rng: np.random.Generator, length: int, count: int) -> Unroll:
     truncated = rng.random((length, count)) < 0.3
-    cut_at = np.flatnonzero(truncated)
+    terminated = ~truncated & (rng.random((length, count)) < 0.3)
+    final_at = np.flatnonzero(terminated | truncated)
     return Unroll(
         obs=rng.normal(size=(length + 1, count, 3)).astype(np.float32),
         mask=rng.random((length + 1, count, 4)) < 0.5,
         action=rng.integers(0, 4, (length, count)),
         first=rng.random((length + 1, count)) < 0.3,
         reward=rng.normal(size=(length, count)).astype(np.float32),
-        terminated=~truncated & (rng.random((length, count)) < 0.3),
+        terminated=terminated,
         truncated=truncated,
-        cut_obs=rng.normal(size=(len(cut_at), 3)).astype(np.float32),
-        cut_at=cut_at,
-        cut_mask=rng.random((len(cut_at), 4)) < 0.5,
+        final_obs=rng.normal(size=(len(final_at), 3)).astype(np.float32),
+        final_at=final_at,
+        final_mask=rng.random((len(final_at), 4)) < 0.5,
         turn=np.where(rng.random((length, count)) < 0.5, -1, 1).astype(np.float32),
         extras={"log_prob": rng.normal(size=(length, count)).astype(np.float32)},
         carry={"state": rng.normal(size=(count, 2)).astype(np.float32)},
@@ -133,9 +134,9 @@ def random_unroll(rng: np.random.Generator, length: int, count: int) -> Unroll:
 
 def columns(unroll: Unroll, start: int, stop: int) -> Unroll:
     count, width = unroll.reward.shape[1], stop - start
-    kept = (unroll.cut_at % count >= start) & (unroll.cut_at % count < stop)
-    at = unroll.cut_at[kept]
-    assert unroll.mask is not None and unroll.cut_mask is not None and unroll.turn is not None
+    kept = (unroll.final_at % count >= start) & (unroll.final_at % count < stop)
+    at = unroll.final_at[kept]
+    assert unroll.mask is not None and unroll.final_mask is not None and unroll.turn is not None
     return Unroll(
         obs=unroll.obs[:, start:stop],
         mask=unroll.mask[:, start:stop],
@@ -144,9 +145,9 @@ def columns(unroll: Unroll, start: int, stop: int) -> Unroll:
         reward=unroll.reward[:, start:stop],
         terminated=unroll.terminated[:, start:stop],
         truncated=unroll.truncated[:, start:stop],
-        cut_obs=unroll.cut_obs[kept],
-        cut_at=at // count * width + at % count - start,
-        cut_mask=unroll.cut_mask[kept],
+        final_obs=unroll.final_obs[kept],
+        final_at=at // count * width + at % count - start,
+        final_mask=unroll.final_mask[kept],
         turn=unroll.turn[:, start:stop],
         extras={"log_prob": unroll.extras["log_prob"][:, start:stop]},
         carry={"state": unroll.carry["state"][start:stop]},
@@ -155,7 +156,7 @@ def columns(unroll: Unroll, start: int, stop: int) -> Unroll:
 
 def test_latest_joins_actors_as_if_they_were_one() -> None:
     whole = random_unroll(np.random.default_rng(0), 9, 6)
-    assert len(whole.cut_at) > 5
+    assert len(whole.final_at) > 5
     memory = Latest()
     for start, stop in ((0, 1), (1, 4), (4, 6)):
         memory.add(experience(columns(whole, start, stop)))
@@ -206,21 +207,21 @@ class Stream:
         terminated = rng.random(shape) < 0.15
         truncated = ~terminated & (rng.random(shape) < 0.15)
         action, reward = rng.integers(0, 6, shape), rng.normal(size=shape).astype(np.float32)
-        obs, cut_obs = [np.stack(self.obs)], []
+        obs, final_obs = [np.stack(self.obs)], []
         for t in range(length):
             for b in range(self.count):
                 after = np.concatenate([self.obs[b][1:], rng.integers(0, 256, (1, 3, 2), np.uint8)])
                 step = {"obs": self.obs[b], "action": action[t, b], "reward": reward[t, b], "after": after}
                 self.past[b].append(step | {"terminated": terminated[t, b], "truncated": truncated[t, b]})
-                if truncated[t, b]:
-                    cut_obs.append(after)
+                if truncated[t, b] or terminated[t, b]:
+                    final_obs.append(after)
                 self.obs[b] = self.opening() if terminated[t, b] or truncated[t, b] else after
             obs.append(np.stack(self.obs))
-        finals = np.stack(cut_obs) if cut_obs else np.empty((0, self.stack, 3, 2), np.uint8)
-        cut_at = np.flatnonzero(truncated)
+        finals = np.stack(final_obs) if final_obs else np.empty((0, self.stack, 3, 2), np.uint8)
+        final_at = np.flatnonzero(terminated | truncated)
         first = np.ones((length + 1, self.count), bool)
         first[1:] = terminated | truncated
-        return Unroll(np.stack(obs), None, first, action, reward, terminated, truncated, finals, cut_at)
+        return Unroll(np.stack(obs), None, first, action, reward, terminated, truncated, finals, final_at)
 
 
 def transition(past: list[dict[str, Any]], t: int, n: int, gamma: float) -> dict[str, Any] | None:
@@ -230,9 +231,8 @@ def transition(past: list[dict[str, Any]], t: int, n: int, gamma: float) -> dict
         total += gamma**k * float(step["reward"])
         if step["terminated"] or step["truncated"] or k == n - 1:
             discount = 0.0 if step["terminated"] else gamma ** (k + 1)
-            next_obs = step["obs"] if step["terminated"] else step["after"]
             start = {"obs": past[t]["obs"], "action": past[t]["action"]}
-            return start | {"reward": total, "discount": discount, "next_obs": next_obs}
+            return start | {"reward": total, "discount": discount, "next_obs": step["after"]}
     return None
 
 

@@ -121,8 +121,11 @@ def played(learner: Learner, count: int, rng: np.random.Generator) -> Unroll:
     obs[HORIZON] = np.eye(2)[state]
     terminated = np.zeros((HORIZON, count), bool)
     terminated[-1] = True
-    nothing = np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
-    return Unroll(obs, None, action, log_prob, reward, terminated, np.zeros_like(terminated), *nothing)
+    first = np.zeros((HORIZON + 1, count), bool)
+    first[[0, -1]] = True
+    finals = obs[HORIZON], (HORIZON - 1) * count + np.arange(count)
+    said = {"log_prob": log_prob}
+    return Unroll(obs, None, first, action, reward, terminated, np.zeros_like(terminated), *finals, extras=said)
 
 
 def test_policy_gradient_is_unbiased() -> None:
@@ -224,7 +227,7 @@ def test_advantages_bootstrap_from_the_true_last_observation() -> None:
     cut[2, 1] = True
     final = np.array([[0.7]], np.float32)
     unroll = unroll._replace(
-        terminated=np.zeros_like(cut), truncated=cut, cut_obs=final, cut_at=np.array([2 * 4 + 1], np.int64)
+        terminated=np.zeros_like(cut), truncated=cut, final_obs=final, final_at=np.array([2 * 4 + 1], np.int64)
     )
     rows = learner.rows(unroll)
     with torch.no_grad():

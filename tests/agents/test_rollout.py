@@ -143,16 +143,16 @@ def test_every_step_is_where_it_belongs() -> None:
             np.testing.assert_array_equal(unroll.terminated[t], expected.terminated)
             np.testing.assert_array_equal(unroll.truncated[t], expected.truncated)
             assert expected.final_mask is not None
-            cut = np.flatnonzero(expected.truncated)
-            finals += [(t * 3 + b, expected.final_obs[b], expected.final_mask[b]) for b in cut]
+            ended = np.flatnonzero(expected.terminated | expected.truncated)
+            finals += [(t * 3 + b, expected.final_obs[b], expected.final_mask[b]) for b in ended]
         np.testing.assert_array_equal(unroll.obs[length], expected.obs)
         np.testing.assert_array_equal(unroll.mask[length], expected.mask)
         np.testing.assert_array_equal(unroll.extras["log_prob"], -unroll.action.astype(np.float32))
         np.testing.assert_array_equal(unroll.first, unroll.obs[:, :, 2] == 0)
         np.testing.assert_array_equal(unroll.carry["age"], unroll.obs[0, :, 2])
-        assert unroll.cut_at.tolist() == [at for at, _, _ in finals]
-        assert unroll.cut_mask is not None
-        for got, legal, (_, final, final_mask) in zip(unroll.cut_obs, unroll.cut_mask, finals, strict=True):
+        assert unroll.final_at.tolist() == [at for at, _, _ in finals]
+        assert unroll.final_mask is not None
+        for got, legal, (_, final, final_mask) in zip(unroll.final_obs, unroll.final_mask, finals, strict=True):
             np.testing.assert_array_equal(got, final)
             np.testing.assert_array_equal(legal, final_mask)
     assert env.terminated.any() and env.truncated.any()
@@ -218,8 +218,8 @@ def whole(steps: int, rows: int, seed: int, masked: bool) -> Unroll:
 def walked(unroll: Unroll, n: int, gamma: float) -> list[Transition]:
     """The n-step transitions of every start that is complete, one by one: rows of time, then row."""
     steps, rows = unroll.reward.shape
-    cut = dict(zip(unroll.cut_at.tolist(), unroll.cut_obs, strict=True))
-    cut_mask = {} if unroll.cut_mask is None else dict(zip(unroll.cut_at.tolist(), unroll.cut_mask, strict=True))
+    last = dict(zip(unroll.final_at.tolist(), unroll.final_obs, strict=True))
+    last_mask = {} if unroll.final_mask is None else dict(zip(unroll.final_at.tolist(), unroll.final_mask, strict=True))
     found = []
     for t in range(steps - n + 1):
         for b in range(rows):
@@ -231,8 +231,10 @@ def walked(unroll: Unroll, n: int, gamma: float) -> list[Transition]:
                     break
                 i += 1
             dead = unroll.terminated[i, b]
-            after = unroll.obs[i, b] if dead else cut.get(i * rows + b, unroll.obs[i + 1, b])
-            mask = None if unroll.mask is None else cut_mask.get(i * rows + b, unroll.mask[i + 1, b])
+            after = last.get(i * rows + b, unroll.obs[i + 1, b])
+            mask = None if unroll.mask is None else unroll.mask[i + 1, b]
+            if not dead:
+                mask = last_mask.get(i * rows + b, mask)
             row = Transition(
                 unroll.obs[t, b],
                 unroll.action[t, b],

@@ -20,7 +20,7 @@ def history(steps: int, count: int, seed: int, masked: bool = True) -> Unroll:
     rng = np.random.default_rng(seed)
     ends = rng.random((steps, count))
     terminated, truncated = (ends >= 0.15) & (ends < 0.3), ends < 0.15
-    cut_at = np.flatnonzero(truncated)
+    final_at = np.flatnonzero(terminated | truncated)
     first = np.ones((steps + 1, count), bool)
     first[1:] = terminated | truncated
     obs = np.arange((steps + 1) * count, dtype=np.float32).reshape(steps + 1, count, 1)
@@ -32,16 +32,16 @@ def history(steps: int, count: int, seed: int, masked: bool = True) -> Unroll:
         reward=rng.standard_normal((steps, count)).astype(np.float32),
         terminated=terminated,
         truncated=truncated,
-        cut_obs=-1 - 1000 * seed - cut_at[:, None].astype(np.float32),
-        cut_at=cut_at,
-        cut_mask=rng.random((len(cut_at), 3)) < 0.5 if masked else None,
+        final_obs=-1 - 1000 * seed - final_at[:, None].astype(np.float32),
+        final_at=final_at,
+        final_mask=rng.random((len(final_at), 3)) < 0.5 if masked else None,
     )
 
 
 def part(unroll: Unroll, start: int, stop: int) -> Unroll:
     """Steps start .. stop - 1."""
     count = unroll.reward.shape[1]
-    inside = (unroll.cut_at >= start * count) & (unroll.cut_at < stop * count)
+    inside = (unroll.final_at >= start * count) & (unroll.final_at < stop * count)
     return Unroll(
         obs=unroll.obs[start : stop + 1],
         mask=None if unroll.mask is None else unroll.mask[start : stop + 1],
@@ -50,9 +50,9 @@ def part(unroll: Unroll, start: int, stop: int) -> Unroll:
         reward=unroll.reward[start:stop],
         terminated=unroll.terminated[start:stop],
         truncated=unroll.truncated[start:stop],
-        cut_obs=unroll.cut_obs[inside],
-        cut_at=unroll.cut_at[inside] - start * count,
-        cut_mask=None if unroll.cut_mask is None else unroll.cut_mask[inside],
+        final_obs=unroll.final_obs[inside],
+        final_at=unroll.final_at[inside] - start * count,
+        final_mask=None if unroll.final_mask is None else unroll.final_mask[inside],
     )
 
 
@@ -67,12 +67,12 @@ def walked(unroll: Unroll, n: int, t: int, b: int) -> tuple[float, float, Array,
     for i in range(t, t + n):
         reward += discount * float(unroll.reward[i, b])
         discount *= GAMMA
-        if unroll.terminated[i, b]:
-            return reward, 0.0, unroll.obs[i + 1, b], unroll.mask[i + 1, b]
-        if unroll.truncated[i, b]:
-            k = list(unroll.cut_at).index(i * unroll.reward.shape[1] + b)
-            assert unroll.cut_mask is not None
-            return reward, discount, unroll.cut_obs[k], unroll.cut_mask[k]
+        if unroll.terminated[i, b] or unroll.truncated[i, b]:
+            k = list(unroll.final_at).index(i * unroll.reward.shape[1] + b)
+            assert unroll.final_mask is not None
+            over = bool(unroll.terminated[i, b])
+            legal = unroll.mask[i + 1, b] if over else unroll.final_mask[k]
+            return reward, 0.0 if over else discount, unroll.final_obs[k], legal
     return reward, discount, unroll.obs[t + n, b], unroll.mask[t + n, b]
 
 
@@ -83,9 +83,9 @@ def assert_right(found: Transition, rows: list[tuple[Unroll, int, int]], n: int)
     np.testing.assert_array_equal(found.action, [unroll.action[t, b] for unroll, t, b in rows])
     np.testing.assert_allclose(found.reward, [e[0] for e in expected], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found.discount, [e[1] for e in expected], rtol=1e-6)
-    alive = found.discount > 0  # what comes after the end is never looked at
+    np.testing.assert_array_equal(found.next_obs, np.array([e[2] for e in expected]))
+    alive = found.discount > 0  # nothing is legal behind the end
     assert found.next_mask is not None
-    np.testing.assert_array_equal(found.next_obs[alive], np.array([e[2] for e in expected])[alive])
     np.testing.assert_array_equal(found.next_mask[alive], np.array([e[3] for e in expected])[alive])
 
 
@@ -147,9 +147,8 @@ def endless(unroll: Unroll) -> Unroll:
     """The same, but no episode ends in it."""
     never, first = np.zeros_like(unroll.terminated), np.zeros_like(unroll.first)
     nowhere = np.zeros(0, np.int64)
-    assert unroll.cut_mask is not None
-    unroll = unroll._replace(terminated=never, truncated=never, first=first)
-    return unroll._replace(cut_at=nowhere, cut_obs=unroll.cut_obs[:0], cut_mask=unroll.cut_mask[:0])
+    unroll = unroll._replace(terminated=never, truncated=never, first=first, final_at=nowhere)
+    return unroll._replace(final_obs=unroll.final_obs[:0], final_mask=np.zeros((0, 3), bool))
 
 
 @pytest.mark.parametrize("replaced", [True, False])
