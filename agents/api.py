@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 
 from agents.config import Experiment
-from agents.records import Acted, Carry, Experience, Sample
+from agents.records import Acted, Carry, Experience, Lived, Sample, Unroll
 from envs.api import Array, Game, Positions, Spec, Step
 from experiment.course import Course, Stateful
 from experiment.course import State as State  # part of every role, and so of this page
@@ -68,6 +68,22 @@ class Memory(Stateful, Protocol):
     def update(self, sample: Sample, priority: torch.Tensor | None) -> None: ...
 
 
+class RewardModel(Stateful, Protocol):
+    """What steps are worth beside, or in place of, the world's reward: judged anew whenever they are learned from."""
+
+    def learn(self, unroll: Unroll) -> None:
+        """Take in what was just collected, before it is learned from."""
+        ...
+
+    def judge(self, steps: Lived) -> Array:
+        """Rewards [n] float32 in place of `steps.reward`."""
+        ...
+
+    def metrics(self) -> Mapping[str, float]:
+        """By names that no other model has."""
+        ...
+
+
 class Learner(Stateful, Protocol):
     def update(self, sample: Sample) -> torch.Tensor | None:
         """Learn from a sample, without waiting for the device. Returns the new priority [n] of its rows, if any."""
@@ -110,12 +126,16 @@ class Evaluation(Stateful, Protocol):
     def __call__(self, weights: Array, steps: int) -> Mapping[str, float]: ...
 
 
+NO_REWARDS: Mapping[str, RewardModel] = {}
+
+
 class Parts(NamedTuple):
     """What actors feed. They themselves are made by the algorithm's `actor`, which a remote process calls by itself."""
 
     learner: Learner
     memory: Memory
     ratio: Ratio
+    rewards: Mapping[str, RewardModel] = NO_REWARDS  # by name; the memory judges by them
 
 
 class Solver(Stateful, Protocol):

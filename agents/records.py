@@ -70,6 +70,16 @@ class Unroll(NamedTuple):
         return np.full(self.reward.shape, gamma) if self.turn is None else gamma * self.turn.astype(np.float64)
 
 
+class Lived(NamedTuple):
+    """n steps, each by itself: what a reward is judged by."""
+
+    obs: Array  # [n, *obs]
+    action: Array  # [n] or [n, D]
+    reward: Array  # [n] float32
+    next_obs: Array  # [n, *obs] true, also where the episode ended
+    terminated: Array  # [n] bool
+
+
 class Episodes(NamedTuple):
     """The episodes that ended during a collection, in order: undiscounted returns and lengths."""
 
@@ -165,6 +175,17 @@ def side_by_side(unrolls: Sequence[Unroll]) -> Unroll:
         return mapped(lambda a: a[order], joined) if axes == ENDS else joined
 
     return each(join, *renumbered)
+
+
+def lived(unroll: Unroll) -> Lived:
+    """The T * B steps of an unroll: step (t, b) at t * B + b."""
+    next_obs = unroll.obs[1:].reshape(unroll.reward.size, *unroll.obs.shape[2:]).copy()
+    next_obs[unroll.final_at] = unroll.final_obs
+
+    def flat(array: Array) -> Array:
+        return array.reshape(unroll.reward.size, *array.shape[2:])
+
+    return Lived(flat(unroll.obs[:-1]), flat(unroll.action), flat(unroll.reward), next_obs, flat(unroll.terminated))
 
 
 def state_of(unroll: Unroll) -> State:

@@ -38,7 +38,7 @@ class Few:
         """Of each array the rows under `numbers`."""
         return [array[numbers] for array in self.arrays]
 
-    def drop(self, pointers: Array, where: Array) -> None:
+    def drop(self, pointers: Array, where: Array | tuple[Array, ...]) -> None:
         """Forget what `pointers[where]` point to, and point them nowhere."""
         numbers = pointers[where]
         self.free += numbers[numbers != NOWHERE].tolist()

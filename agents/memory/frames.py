@@ -20,8 +20,9 @@ import numpy as np
 from agents.api import State
 from agents.memory.few import NOWHERE, Few
 from agents.memory.table import Change, allocate, available_memory
-from agents.records import Experience, Transition, Unroll
+from agents.records import Experience, Lived, Transition, Unroll
 from agents.returns import transitions
+from agents.rewards.rewards import Rewards
 from envs.api import Array
 
 
@@ -39,10 +40,11 @@ class Frames:
         stack: int,
         gamma: float,
         n_step: int = 1,
+        rewards: Rewards | None = None,
         available: Callable[[], int] = available_memory,
     ) -> None:
         self.capacity, self.columns, self.stack = capacity, columns, stack
-        self.gamma, self.n_step, self.available = gamma, n_step, available
+        self.gamma, self.n_step, self.rewards, self.available = gamma, n_step, rewards or Rewards(), available
         self.steps = capacity // columns  # per column
         if self.steps < n_step:
             raise ValueError(
@@ -184,18 +186,16 @@ class Frames:
     def gather(self, index: Array) -> Transition:
         """The n-step transitions that start at `index` [m], all of them ready. obs [m, stack, H, W]."""
         time, column = self._locate(index)
-        rows = self._row(time + np.arange(self.n_step)[:, None], column)
+        times = time + np.arange(self.n_step)[:, None]
+        rows = self._row(times, column)
         reward, terminated, truncated = (self.rings[name][rows] for name in ("reward", "terminated", "truncated"))
+        if self.rewards:
+            # Behind its end a window may run into steps that are still to come: they count for nothing.
+            here = np.minimum(times, self.time[column] - 1)
+            lived = self._lived(here.reshape(-1), np.tile(column, self.n_step))
+            reward = self.rewards.judged(lived).reshape(reward.shape)
         steps = transitions(reward, terminated, truncated, self.gamma, self.n_step, starts=1)
-        last = steps.last[0]
-        each = np.arange(len(index))
-        over = terminated[last, each] | truncated[last, each]
-        next_obs = self._stacks(time + last + ~over, column)
-        closing = self.rings["closing"][rows[last, each]]
-        cut = np.flatnonzero(closing != NOWHERE)
-        if len(cut):
-            next_obs[cut, :-1] = next_obs[cut, 1:]
-            next_obs[cut, -1] = self.closings.get(closing[cut])[0]
+        next_obs = self._after(time + steps.last[0], column)
         return Transition(
             obs=self._stacks(time, column),
             action=self.rings["action"][rows[0]],
@@ -204,6 +204,24 @@ class Frames:
             next_obs=next_obs,
             next_mask=None,
         )
+
+    def _after(self, time: Array, column: Array) -> Array:
+        """What was shown after the steps at `time` [m] of `column` [m]: [m, stack, H, W]."""
+        row = self._row(time, column)
+        over = self.rings["terminated"][row] | self.rings["truncated"][row]
+        shown = self._stacks(time + ~over, column)
+        closing = self.rings["closing"][row]
+        ended = np.flatnonzero(closing != NOWHERE)
+        if len(ended):
+            shown[ended, :-1] = shown[ended, 1:]
+            shown[ended, -1] = self.closings.get(closing[ended])[0]
+        return shown
+
+    def _lived(self, time: Array, column: Array) -> Lived:
+        """The steps at `time` [m] of `column` [m], each by itself."""
+        row = self._row(time, column)
+        action, reward, terminated = (self.rings[name][row] for name in ("action", "reward", "terminated"))
+        return Lived(self._stacks(time, column), action, reward, self._after(time, column), terminated)
 
     def _stacks(self, time: Array, column: Array) -> Array:
         """obs [m, stack, H, W] at `time` [m] of `column` [m]."""

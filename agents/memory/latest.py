@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from agents.api import State
 from agents.records import Experience, Sample, Unroll, from_state, side_by_side, state_of
+from agents.rewards.rewards import Rewards
 
 
 class Latest:
     """Unrolls of all actors side by side, in order of arrival; `sample` empties it."""
 
-    def __init__(self) -> None:
+    def __init__(self, rewards: Rewards | None = None) -> None:
+        self.rewards = rewards or Rewards()
         self.unrolls: list[Unroll] = []
 
     def add(self, experience: Experience) -> None:
@@ -20,7 +22,7 @@ class Latest:
         if not self.unrolls:
             raise ValueError("nothing was collected since the last sample")
         unrolls, self.unrolls = self.unrolls, []
-        return Sample(side_by_side(unrolls))
+        return Sample(self.rewards.relabelled(side_by_side(unrolls)))
 
     def update(self, sample: Sample, priority: object) -> None:
         """Priorities don't matter: every sample is all there is."""

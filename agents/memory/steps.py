@@ -21,8 +21,9 @@ from numpy.typing import DTypeLike
 from agents.api import State
 from agents.memory.few import NOWHERE, Few
 from agents.memory.table import Change, allocate, available_memory
-from agents.records import Experience, Transition, Unroll
+from agents.records import Experience, Lived, Transition, Unroll
 from agents.returns import transitions
+from agents.rewards.rewards import Rewards
 from envs.api import Array
 
 KEPT = ("action", "reward", "terminated", "truncated", "turn")  # fields of an Unroll that are kept as they are
@@ -37,10 +38,11 @@ class Steps:
         columns: int,
         gamma: float,
         n_step: int = 1,
+        rewards: Rewards | None = None,
         available: Callable[[], int] = available_memory,
     ) -> None:
         self.capacity, self.columns, self.gamma, self.n_step = capacity, columns, gamma, n_step
-        self.available = available
+        self.rewards, self.available = rewards or Rewards(), available
         self.slots = 0  # of the ring
         self.made = 0  # steps ever: number k lies at k % slots
         self.complete = 0  # rows ever
@@ -162,6 +164,8 @@ class Steps:
         rings, each = self.rings, np.arange(len(index))
         slots = self._windows(self.order[index])
         reward, terminated, truncated = (rings[name][slots] for name in ("reward", "terminated", "truncated"))
+        if self.rewards:
+            reward = self.rewards.judged(self._lived(slots.reshape(-1))).reshape(slots.shape)
         gamma = self.gamma * rings["turn"][slots].astype(np.float64) if "turn" in rings else self.gamma
         steps = transitions(reward, terminated, truncated, gamma, self.n_step, starts=1)
         after = self._after(slots[steps.last[0], each])
@@ -173,6 +177,13 @@ class Steps:
             next_obs=after["obs"],
             next_mask=after.get("mask"),
         )
+
+    def _lived(self, slots: Array) -> Lived:
+        """The steps at `slots` [n], each by itself."""
+        obs, action, reward, terminated = (
+            self.rings[name][slots] for name in ("obs", "action", "reward", "terminated")
+        )
+        return Lived(obs, action, reward, self._after(slots)["obs"], terminated)
 
     def _windows(self, starts: Array) -> Array:
         """The slots of n steps from each start on, [n, m]; behind a column's newest step it stands again."""

@@ -145,7 +145,7 @@ def train(
     spec = actor.rollout.env.spec
     if broken:
         actor.rollout.env = Deadly(actor.rollout.env, clock)
-    learner, memory, ratio = asked.make(config, spec, Seeds(config.seed), CPU)
+    learner, memory, ratio, _ = asked.make(config, spec, Seeds(config.seed), CPU)
     steps = 0
     actor.load(learner.weights(), 0)
     while steps < config.steps:

@@ -50,7 +50,7 @@ def learned(config: MCCFR, collections: int) -> Learner:
     """What the loop does, without a run around it."""
     spec, runtime = make_game(config.game).spec, config.runtime
     assert runtime is not None
-    learner, memory, _ = mccfr_fleet.make(config, spec, Seeds(config.seed), torch.device("cpu"))
+    learner, memory, *_ = mccfr_fleet.make(config, spec, Seeds(config.seed), torch.device("cpu"))
     fleet = LocalFleet(lambda index, incarnation: mccfr_fleet.actor(config, index, incarnation), runtime)
     for version in range(collections):
         fleet.publish(learner.weights(), version)
