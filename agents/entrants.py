@@ -59,11 +59,11 @@ def entrant(name: str, game: Game, trust: bool = False) -> Player:
 
         return mcts(game, _number(name, argument, "simulations, as in mcts:200"))
     if name == "solver":
-        from agents.search.perfect import Perfect
+        from agents.solvers.perfect import Perfect
 
         return Perfect(game)
     if kind == "minimax":
-        from agents.search.minimax import Minimax
+        from agents.solvers.minimax import Minimax
 
         return Minimax(game, _number(name, argument, "plies, as in minimax:4") if colon else None, name)
     return _checkpoint(name, game)

@@ -37,7 +37,7 @@ ALGORITHMS = {
     "ppo": Entry("agents.actor_critic.config", "PPO", "agents.actor_critic.ppo"),
     "dqn": Entry("agents.value.config", "DQN", "agents.value.dqn"),
     "ddpg": Entry("agents.actor_critic.config", "DDPG", "agents.actor_critic.ddpg"),
-    "alphazero": Entry("agents.search.config", "AlphaZero", "agents.search.alphazero"),
+    "alphazero": Entry("agents.alphazero.config", "AlphaZero", "agents.alphazero.alphazero"),
     "cfr": Entry("agents.regret.config", "CFR", "agents.regret.cfr"),
     "mccfr": Entry("agents.regret.config", "MCCFR", "agents.regret.mccfr"),
     "deep_cfr": Entry("agents.regret.config", "DeepCFR", "agents.regret.deep_cfr"),

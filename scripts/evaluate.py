@@ -237,7 +237,7 @@ def graded(asked: argparse.Namespace, name: str) -> Callable[[], None]:
     from rich.text import Text
 
     from agents.entrants import entrant, settled
-    from agents.search.grading import error_rate, load
+    from agents.solvers.grading import error_rate, load
     from envs.games.make import make_game
     from experiment.seeding import Seeds
 

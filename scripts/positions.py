@@ -1,4 +1,4 @@
-"""Write the sets of graded connect four positions: agents/search/positions/connect_four_*.txt
+"""Write the sets of graded connect four positions: agents/solvers/positions/connect_four_*.txt
 
     python scripts/positions.py late middle early
 
@@ -29,8 +29,8 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     asked = arguments(argv)
-    from agents.search.connect_four_solver import ConnectFourSolver
-    from agents.search.grading import HOME, compose, write
+    from agents.solvers.connect_four_solver import ConnectFourSolver
+    from agents.solvers.grading import HOME, compose, write
     from envs.games.make import make_game
     from experiment.seeding import Seeds
 

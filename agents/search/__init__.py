@@ -1,1 +1,1 @@
-"""Search over games, and solvers that know the truth about the small ones."""
+"""Tree search for any game, with any evaluator of its leaves."""

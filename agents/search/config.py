@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import model_validator
 
-from agents.config import Evaluation, Fraction, Learning, Natural, NonNegative, OfGame, Positive, PositiveFloat
-from agents.schedules import Schedule
+from agents.config import Fraction, Natural, NonNegative, Positive, PositiveFloat
 from experiment.config import Config
 
 
@@ -49,141 +48,4 @@ class Search(Config):
     def _halving_needs_a_plan(self) -> Self:
         if self.selection == "gumbel" and self.seconds is not None:
             raise ValueError("selection=gumbel divides a known number of simulations: it can't stop after seconds")
-        return self
-
-
-class BoardNetwork(Config):
-    blocks: Positive = 4
-    """residual blocks; layers, where a game shows no board"""
-    filters: Positive = 64
-    """planes of every convolution"""
-    pooled_every: Natural = 2
-    """every so many blocks one pools over the whole board; 0: none does"""
-    head_planes: Positive = 4
-    """planes that a head sees"""
-    hidden: Positive = 64
-    """width of the value head's hidden layer; of every layer, where a game shows no board"""
-    inference_dtype: Literal["float32", "bfloat16"] = "bfloat16"
-    """number format of the networks that play"""
-    training_dtype: Literal["float32", "bfloat16"] = "float32"
-    """number format of the learner's convolutions and products; its parameters and its loss are always float32"""
-
-
-class SelfPlaySearch(Search):
-    selection: Literal["ucb1", "puct", "gumbel"] = "gumbel"
-    """what is tried next: ucb1 knows no priors, puct is AlphaZero's rule, gumbel is sequential halving at the root"""
-    simulations: Positive = 32
-    """descents from the root, for each move"""
-
-
-class SelfPlay(Config):
-    games: Positive = 256
-    """games played at once, over all actors together"""
-    plies: Positive = 8
-    """moves in each game between updates"""
-    temperature: PositiveFloat = 1.0
-    """early moves are drawn in proportion to search probability ** (1 / temperature)"""
-    temperature_plies: Natural = 10
-    """moves of a game, random ones included, that are drawn so; later ones are the search's choice"""
-    random_plies: Natural = 0
-    """a game begins with up to so many random moves, which cost no search and are neither counted nor learned from"""
-    full_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """playout cap randomization: fraction of moves that are searched in full, with noise, and learned from"""
-    fast_simulations: Positive = 8
-    """simulations of the other moves, which only bring games on"""
-    cache: Natural = 0
-    """positions whose evaluation each actor keeps until the weights change; 0 keeps none"""
-    adjudicate: bool = False
-    """a game ends as soon as its result is proven, which search.proven finds out"""
-    resign: Annotated[float, Field(gt=-1, lt=0)] | None = None
-    """a seat resigns when its search value is below this fraction of a loss; null: games are played to their end"""
-    resign_checked: Fraction = 0.1
-    """fraction of games played to their end even so, which tell how often a resigned game would not have been lost"""
-
-
-class AlphaZeroLearner(Config):
-    learning_rate: PositiveFloat | Schedule = 1e-3
-    """step size of Adam; a number or a schedule"""
-    batch_size: Positive = 256
-    """positions of one update"""
-    samples_per_row: PositiveFloat = 4.0
-    """positions sampled for each position that memory is given: the samples-per-insert ratio"""
-    value_coefficient: NonNegative = 1.0
-    """weight of the value error"""
-    regularization: NonNegative = 1e-4
-    """weight of the sum of squared parameters"""
-    value_lambda: Fraction = 1.0
-    """value targets are lambda-returns over the searches' values from a position on; 1 is the game's result alone"""
-    max_gradient_norm: PositiveFloat = 10.0
-    """longer gradients are scaled down to this Euclidean norm"""
-    adam_epsilon: PositiveFloat = 1e-8
-    """added to Adam's denominator"""
-    symmetries: bool = True
-    """show the learner a random one of the game's symmetries of each position"""
-
-
-class Positions(Config):
-    capacity: Positive = 200_000
-    """positions kept; the oldest are overwritten"""
-    start: Natural = 2_000
-    """positions collected before the first update"""
-
-
-class Ladder(Evaluation):
-    games: Positive = 40
-    """games against each opponent"""
-    simulations: Natural = 0
-    """search of the player that is measured; 0 plays by the policy alone"""
-    opponents: tuple[str, ...] = ("random", "mcts:50", "mcts:200")
-    """who stands on the ladder, by the names of the arena"""
-    past: bool = True
-    """meet the player of the last evaluation as well"""
-    graded: tuple[str, ...] = ()
-    """sets of positions with known values that come with the package, such as connect_four_middle: how often it errs"""
-    every_line: bool = False
-    """play both seats against every move of the other: for games as small as tic-tac-toe"""
-
-    @field_validator("opponents", "graded", mode="before")
-    @classmethod
-    def _list_is_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
-
-
-class AlphaZero(Learning, OfGame):
-    algorithm: Literal["alphazero"] = "alphazero"
-    """self-play with search, learned from by a network"""
-    steps: Positive = 1_000_000
-    """moves of self-play, over all games together"""
-    network: BoardNetwork = BoardNetwork()
-    """policy and value"""
-    search: SelfPlaySearch = SelfPlaySearch()
-    """the search of self-play"""
-    selfplay: SelfPlay = SelfPlay()
-    """how games are played"""
-    learner: AlphaZeroLearner = AlphaZeroLearner()
-    """the update"""
-    memory: Positions = Positions()
-    """positions kept"""
-    evaluation: Ladder = Ladder()
-    """matches against a fixed ladder"""
-
-    @model_validator(mode="after")
-    def _search_is_repeatable(self) -> Self:
-        if self.search.seconds is not None:
-            raise ValueError("search.seconds is for playing: self-play must not depend on how fast the machine is")
-        return self
-
-    @model_validator(mode="after")
-    def _proofs_are_sought(self) -> Self:
-        if self.selfplay.adjudicate and not self.search.proven:
-            raise ValueError("selfplay.adjudicate=true ends games whose result is proven: it needs search.proven=true")
-        return self
-
-    @model_validator(mode="after")
-    def _games_divide(self) -> Self:
-        if self.selfplay.games % self.runtime.actors:
-            raise ValueError(
-                f"selfplay.games ({self.selfplay.games}) is not divisible by runtime.actors ({self.runtime.actors}): "
-                "each actor plays the same number of games"
-            )
         return self

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.search.policy_value import PolicyValue
+from agents.alphazero.policy_value import PolicyValue
 from envs.api import Array
 from scripts.suites.pairs import Trial, rate
 

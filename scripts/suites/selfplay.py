@@ -23,11 +23,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 
-from agents.search.config import AlphaZero, BoardNetwork, SelfPlaySearch
-from agents.search.config import SelfPlay as Options
+from agents.alphazero.config import AlphaZero, BoardNetwork, SelfPlaySearch
+from agents.alphazero.config import SelfPlay as Options
+from agents.alphazero.policy_value import PolicyValue, Replica
+from agents.alphazero.selfplay import SelfPlay
 from agents.search.evaluators import Forward
-from agents.search.policy_value import PolicyValue, Replica
-from agents.search.selfplay import SelfPlay
 from envs.api import Array, Game
 from envs.games.make import make_game
 from scripts.suites import mctx_peer

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from agents.alphazero.selfplay import SelfPlay
 from agents.arena.ladder import Climber
 from agents.memory.steps import Steps
 from agents.rollout import Rollout
-from agents.search.selfplay import SelfPlay
 from agents.value import dqn
 from experiment.checkpoint import load
 from experiment.clocks import Every

@@ -12,7 +12,7 @@ from agents.arena.players import Human, OnePly, PolicyPlayer, Random
 from agents.contenders import Uniform
 from agents.entrants import entrant, game_of, settled
 from agents.explore import draw
-from agents.search.exhaustive import play_every_line
+from agents.solvers.exhaustive import play_every_line
 from envs.api import Array, Discrete, Positions
 from envs.games.make import make_game
 from tests.runs import raw, train

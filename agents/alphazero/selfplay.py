@@ -12,12 +12,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from agents.alphazero.config import AlphaZero
+from agents.alphazero.policy_value import Replica, scale_of
 from agents.api import State
 from agents.explore import draw
 from agents.records import Episodes, Experience
-from agents.search.config import AlphaZero
 from agents.search.evaluators import Cache, Network, from_side
-from agents.search.policy_value import Replica, scale_of
 from agents.search.search import Search
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions
 from envs.games.make import make_game

@@ -18,7 +18,7 @@ import numpy as np
 
 from agents.api import Player
 from agents.arena.estimates import Interval, wilson
-from agents.search.connect_four_solver import ILLEGAL, ConnectFourSolver
+from agents.solvers.connect_four_solver import ILLEGAL, ConnectFourSolver
 from envs.api import Array, Game, Positions
 
 HOME = Path(__file__).parent / "positions"

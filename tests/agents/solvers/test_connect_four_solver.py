@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agents.search import perfect
-from agents.search.alpha_beta import AlphaBeta
-from agents.search.backward_induction import Ply, solve
-from agents.search.connect_four_solver import ILLEGAL, ConnectFourSolver
-from agents.search.exhaustive import play_every_line
-from agents.search.perfect import Perfect
+from agents.solvers import perfect
+from agents.solvers.alpha_beta import AlphaBeta
+from agents.solvers.backward_induction import Ply, solve
+from agents.solvers.connect_four_solver import ILLEGAL, ConnectFourSolver
+from agents.solvers.exhaustive import play_every_line
+from agents.solvers.perfect import Perfect
 from envs.api import TERMINAL, Array, Positions
 from envs.games.make import make_game
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from agents.api import Player
-from agents.search.backward_induction import Solution, TooLarge, distinct, moves, solve
-from agents.search.exhaustive import play_every_line
+from agents.solvers.backward_induction import Solution, TooLarge, distinct, moves, solve
+from agents.solvers.exhaustive import play_every_line
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions
 from envs.games.make import make_game
 

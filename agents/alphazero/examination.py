@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from agents.alphazero.config import Ladder
 from agents.api import Player, State
 from agents.arena.ladder import Climber
-from agents.search.config import Ladder
-from agents.search.exhaustive import play_every_line
-from agents.search.grading import error_rate, load
+from agents.solvers.exhaustive import play_every_line
+from agents.solvers.grading import error_rate, load
 from envs.api import Array, Game
 from experiment.seeding import Seeds
 

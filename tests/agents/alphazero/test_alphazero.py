@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from agents.alphazero.alphazero import Learner, turned
+from agents.alphazero.policy_value import PolicyValue, Replica
+from agents.alphazero.selfplay import SelfPlay, mixed, moves, tempered
 from agents.registry import parse
-from agents.search.alphazero import Learner, turned
-from agents.search.backward_induction import solve
 from agents.search.evaluators import Network, by_seat, from_side
-from agents.search.policy_value import PolicyValue, Replica
-from agents.search.selfplay import SelfPlay, mixed, moves, tempered
+from agents.solvers.backward_induction import solve
 from envs.api import GameSpec
 from envs.games.make import make_game
 from experiment.config import ConfigError

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.search.connect_four_solver import SPREAD
+from agents.solvers.connect_four_solver import SPREAD
 from envs.api import Array, Game, Positions
 from envs.games.native import NativeGame, legal_into, play
 from envs.games.rules import (

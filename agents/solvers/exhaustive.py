@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.api import Player
-from agents.search.backward_induction import TooLarge, distinct, moves
+from agents.solvers.backward_induction import TooLarge, distinct, moves
 from envs.api import TERMINAL, Array, Game
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.search.connect_four_solver import ConnectFourSolver
-from agents.search.grading import sensible
+from agents.solvers.connect_four_solver import ConnectFourSolver
+from agents.solvers.grading import sensible
 from envs.api import TERMINAL, Array, Game, Positions
 
 EXACT = 32  # with so many empty cells or fewer the length of the game counts too; before, that takes too long

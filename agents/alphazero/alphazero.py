@@ -24,6 +24,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agents.alphazero.config import AlphaZero
+from agents.alphazero.examination import Examination
+from agents.alphazero.policy_value import PolicyValue, Replica
+from agents.alphazero.selfplay import Moves, SelfPlay
 from agents.api import Actor, Algorithm, Enter, Evaluation, Parts, Player, State
 from agents.means import Means
 from agents.memory.ratio import PerInsert
@@ -32,12 +36,8 @@ from agents.memory.table import Table
 from agents.memory.uniform import Uniform
 from agents.records import Sample
 from agents.schedules import value as scheduled
-from agents.search.config import AlphaZero
 from agents.search.evaluators import Network
-from agents.search.examination import Examination
 from agents.search.players import SearchPlayer
-from agents.search.policy_value import PolicyValue, Replica
-from agents.search.selfplay import Moves, SelfPlay
 from envs.api import Array, Game, GameSpec
 from envs.games.make import make_game
 from experiment.seeding import Seeds

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.search.connect_four_solver import ILLEGAL, ConnectFourSolver
-from agents.search.grading import (
+from agents.solvers.connect_four_solver import ILLEGAL, ConnectFourSolver
+from agents.solvers.grading import (
     HOME,
     Graded,
     Line,
@@ -20,7 +20,7 @@ from agents.search.grading import (
     replay,
     write,
 )
-from agents.search.perfect import Perfect
+from agents.solvers.perfect import Perfect
 from envs.api import Array, Positions
 from envs.games.make import make_game
 from scripts.positions import COUNTS, PLIES, main

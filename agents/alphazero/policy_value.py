@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.search.config import BoardNetwork
+from agents.alphazero.config import BoardNetwork
 from agents.search.evaluators import outputs
 from envs.api import Array, GameSpec
 from supervised.flat import Flat

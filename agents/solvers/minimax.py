@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from agents.search.alpha_beta import AlphaBeta
+from agents.solvers.alpha_beta import AlphaBeta
 from envs.api import Array, Game, Positions
 
 NODES = 100_000  # for a move, where nothing else is said: the whole of connect four on 4x4 takes a third of it

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agents.search.alpha_beta import AlphaBeta
-from agents.search.backward_induction import Solution, solve
-from agents.search.exhaustive import play_every_line
-from agents.search.minimax import Minimax
+from agents.solvers.alpha_beta import AlphaBeta
+from agents.solvers.backward_induction import Solution, solve
+from agents.solvers.exhaustive import play_every_line
+from agents.solvers.minimax import Minimax
 from envs.api import TERMINAL, Array, Positions
 from envs.games.make import make_game
 

@@ -1,0 +1,1 @@
+"""AlphaZero: a network that learns from self-play with search."""

@@ -1,0 +1,1 @@
+"""Solvers that know the truth about small games, and what measures players by it."""
