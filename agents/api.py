@@ -155,13 +155,25 @@ class Solver(Stateful, Protocol):
 
 
 class Player(Protocol):
-    """Plays one game, any number of positions at once, and never explores. All that a match knows of who plays."""
+    """Plays one game, any number of positions at once, and never explores. All that a match knows of who plays.
+
+    Carry in, carry out, as with a policy; who remembers nothing says `begin = staticmethod(forgets)`.
+    """
 
     name: str
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
+    def begin(self, n: int) -> Carry:
+        """What it remembers at the beginning of n games, in each as one of the seats."""
+        ...
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
         """Actions [n] int64 for whoever is to move in each of n >= 1 positions; none is over or up to chance."""
         ...
+
+
+def fresh(player: Player, positions: Positions, rng: np.random.Generator) -> Array:
+    """The player's actions [n] in positions by themselves, without what came before them."""
+    return player.choose(player.begin(len(positions)), positions, rng)[1]
 
 
 Enter = Callable[[str, Game], Player]  # who plays under a name of the arena

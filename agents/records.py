@@ -23,6 +23,11 @@ Carry = Mapping[str, Array]  # what a policy remembers from step to step, each [
 NOTHING: Mapping[str, Array] = {}
 
 
+def forgets(n: int) -> Carry:
+    """What is remembered by who remembers nothing."""
+    return NOTHING
+
+
 class Acted(NamedTuple):
     """What a policy says about B rows."""
 

@@ -29,7 +29,7 @@ from agents.explore import draw
 from agents.means import Means
 from agents.memory.ratio import EveryCollection
 from agents.memory.reservoir import Reservoir
-from agents.records import Episodes, Experience, Sample
+from agents.records import Carry, Episodes, Experience, Sample, forgets
 from agents.regret.best_response import nash_conv
 from agents.regret.config import DeepCFR
 from agents.regret.lockstep import Advantages, Strategies, Traversals, regret_matching, traverse
@@ -299,8 +299,10 @@ class StrategyPlayer:
         """[n, A] for whoever is to move."""
         return softmax(self.network(self.game.information_tensor(positions)), self.game.legal(positions))
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
-        return draw(self.probabilities(positions), rng.random(len(positions)))
+    begin = staticmethod(forgets)
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
+        return carry, draw(self.probabilities(positions), rng.random(len(positions)))
 
 
 def _tree(config: DeepCFR, game: Game) -> Tree:
