@@ -4,7 +4,6 @@
     while steps < budget:
         for experience in fleet.collect():
             memory.add(experience);  steps += experience.steps
-        learner.begin_round(Round(version, steps, moments))
         for _ in range(ratio.due(steps)):
             sample = memory.sample()
             memory.update(sample, learner.update(sample))
@@ -16,13 +15,14 @@ frozen model in a module of its own, so that configs are checked without loading
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from agents.config import Experiment
+from agents.records import Acted, Carry, Experience, Lived, Round, Sample, Unroll
 from envs.api import Array, Game, Positions, Spec, Step
 from experiment.course import Course, Stateful
 from experiment.course import State as State  # part of every role, and so of this page
@@ -31,86 +31,18 @@ from experiment.seeding import Seeds
 if TYPE_CHECKING:
     import torch
 
-Carry = Any  # what a policy remembers from step to step: None, or a NamedTuple of arrays [B, ...]
 C = TypeVar("C", bound=Experiment)
-
-
-class Transition(NamedTuple):
-    """n rows for learning from memory. `reward` sums k <= n steps; `discount` = gamma**k * (not terminated)."""
-
-    obs: Array  # [n, *obs]
-    action: Array  # [n], [n, D]
-    reward: Array  # [n] float32, sum of gamma**i * r over k steps
-    discount: Array  # [n] float32
-    next_obs: Array  # [n, *obs] the true observation k steps later, never one of the next episode
-    next_mask: Array | None  # [n, A] bool
-
-
-class Unroll(NamedTuple):
-    """T consecutive steps of B rows. Observations are raw: normalization is a layer of the network."""
-
-    obs: Array  # [T + 1, B, *obs]; obs[t + 1] belongs to the next episode where the row ended at t
-    mask: Array | None  # [T + 1, B, A] bool
-    action: Array  # [T, B] or [T, B, D]
-    log_prob: Array | None  # [T, B] float32 of the policy that acted
-    reward: Array  # [T, B] float32
-    terminated: Array  # [T, B] bool
-    truncated: Array  # [T, B] bool, never together with terminated
-    cut_obs: Array  # [K, *obs] true final observation of each truncated step, in the order of cut_at
-    cut_at: Array  # [K] int64, t * B + b
-    cut_mask: Array | None = None  # [K, A] bool, what would have been legal at cut_obs; None where mask is
-    turn: Array | None = None  # [T, B] float32, +1 where the same seat moves next, -1 where its opponent does
-
-    def discount(self, gamma: float) -> Array:
-        """What each step discounts by [T, B] float64, ends not counted. Where two seats play for opposite rewards each
-        step is seen by who moves: what comes after the opponent's move is worth the opposite."""
-        return np.full(self.reward.shape, gamma) if self.turn is None else gamma * self.turn.astype(np.float64)
-
-
-class Episodes(NamedTuple):
-    """The episodes that ended during a collection, in order: undiscounted returns and lengths."""
-
-    returns: list[float]
-    lengths: list[int]
-
-
-class Experience(NamedTuple):
-    """What an actor brings home."""
-
-    rows: Any  # a NamedTuple of arrays: Unroll, Transition, ...
-    steps: int  # environment steps made for it
-    episodes: Episodes
-    version: int  # of the weights that acted
-    actor: int
-    moments: State | None = None  # observation and return moments of these steps, where the run normalizes
-    measures: Mapping[str, float] | None = None  # metrics of the actor's own; their means over experiences are logged
-
-
-class Round(NamedTuple):
-    """What goes on between a collection and the next: as many updates as are due."""
-
-    number: int  # from 0; what acted in a synchronous run were the weights of this version
-    steps: int  # environment steps so far
-    moments: Sequence[State] = ()  # of observations and returns, from each experience that brought some
-
-    def progress(self, budget: int) -> float:
-        """How much of a run of so many steps is over, 0 to 1, for schedules."""
-        return min(self.steps / budget, 1.0)
-
-
-class Sample(NamedTuple):
-    rows: Any  # a NamedTuple of arrays
-    index: Array | None = None  # type: ignore[assignment]  # [n] where the rows lie in memory (hides tuple.index)
-    weight: Array | None = None  # [n] float32 importance weights, max 1
 
 
 class Policy(Protocol):
     """Carry in, carry out: feed-forward and recurrent policies are one type."""
 
-    def initial(self, batch: int) -> Carry: ...
+    def initial(self, batch: int) -> Carry:
+        """What it remembers at the beginning of an episode, for so many rows."""
+        ...
 
-    def act(self, carry: Carry, step: Step, rng: Any, explore: bool) -> tuple[Carry, Array, Array | None]:
-        """Choose for B rows. Returns the next carry, the actions, and log-probabilities [B] if it learns from them."""
+    def act(self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool) -> Acted:
+        """Choose for B rows. What is given is left as it is."""
         ...
 
     def load(self, weights: Array) -> None:
@@ -134,6 +66,22 @@ class Memory(Stateful, Protocol):
     def sample(self) -> Sample: ...
 
     def update(self, sample: Sample, priority: torch.Tensor | None) -> None: ...
+
+
+class RewardModel(Stateful, Protocol):
+    """What steps are worth beside, or in place of, the world's reward: judged anew whenever they are learned from."""
+
+    def learn(self, unroll: Unroll) -> None:
+        """Take in what was just collected, before it is learned from."""
+        ...
+
+    def judge(self, steps: Lived) -> Array:
+        """Rewards [n] float32 in place of `steps.reward`."""
+        ...
+
+    def metrics(self) -> Mapping[str, float]:
+        """By names that no other model has."""
+        ...
 
 
 class Learner(Stateful, Protocol):
@@ -178,12 +126,16 @@ class Evaluation(Stateful, Protocol):
     def __call__(self, weights: Array, steps: int) -> Mapping[str, float]: ...
 
 
+NO_REWARDS: Mapping[str, RewardModel] = {}
+
+
 class Parts(NamedTuple):
     """What actors feed. They themselves are made by the algorithm's `actor`, which a remote process calls by itself."""
 
     learner: Learner
     memory: Memory
     ratio: Ratio
+    rewards: Mapping[str, RewardModel] = NO_REWARDS  # by name; the memory judges by them
 
 
 class Solver(Stateful, Protocol):
@@ -203,13 +155,25 @@ class Solver(Stateful, Protocol):
 
 
 class Player(Protocol):
-    """Plays one game, any number of positions at once, and never explores. All that a match knows of who plays."""
+    """Plays one game, any number of positions at once, and never explores. All that a match knows of who plays.
+
+    Carry in, carry out, as with a policy; who remembers nothing says `begin = staticmethod(forgets)`.
+    """
 
     name: str
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
+    def begin(self, n: int) -> Carry:
+        """What it remembers at the beginning of n games, in each as one of the seats."""
+        ...
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
         """Actions [n] int64 for whoever is to move in each of n >= 1 positions; none is over or up to chance."""
         ...
+
+
+def fresh(player: Player, positions: Positions, rng: np.random.Generator) -> Array:
+    """The player's actions [n] in positions by themselves, without what came before them."""
+    return player.choose(player.begin(len(positions)), positions, rng)[1]
 
 
 Enter = Callable[[str, Game], Player]  # who plays under a name of the arena

@@ -11,6 +11,7 @@ import numpy as np
 
 from agents.api import Policy
 from agents.config import Environment
+from agents.records import Acted, Carry
 from agents.restore import load_policy
 from envs.api import Actions, Array, Continuous, Discrete, MultiDiscrete, Spec, Step
 from experiment.checkpoint import CheckpointError
@@ -87,20 +88,20 @@ class Uniform:
             raise ValueError("random needs bounds to be uniform between, and these actions have none")
         self.actions = actions
 
-    def initial(self, batch: int) -> None:
-        return None
+    def initial(self, batch: int) -> Carry:
+        return {}
 
-    def act(self, carry: None, step: Step, rng: np.random.Generator, explore: bool) -> tuple[None, Array, None]:
+    def act(self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool) -> Acted:
         rows, actions = len(step.obs), self.actions
         if isinstance(actions, Continuous):
-            return None, rng.uniform(actions.low, actions.high, (rows, len(actions.low))).astype(np.float32), None
+            return Acted({}, rng.uniform(actions.low, actions.high, (rows, len(actions.low))).astype(np.float32), {})
         sizes = (actions.n,) if isinstance(actions, Discrete) else actions.sizes
         # The largest of independent uniform numbers is equally likely to be any of the legal ones.
         number = rng.random((rows, sum(sizes)))
         if step.mask is not None:
             number[~step.mask] = -1
         chosen = np.stack([part.argmax(axis=1) for part in np.split(number, np.cumsum(sizes)[:-1], axis=1)], axis=1)
-        return None, chosen[:, 0] if isinstance(actions, Discrete) else chosen, None
+        return Acted({}, chosen[:, 0] if isinstance(actions, Discrete) else chosen, {})
 
     def load(self, weights: Array) -> None:
         raise ValueError("a random policy has no weights to load")
@@ -115,13 +116,13 @@ class Sb3:
     def __init__(self, model: Any) -> None:
         self.model = model
 
-    def initial(self, batch: int) -> None:
-        return None
+    def initial(self, batch: int) -> Carry:
+        return {}
 
-    def act(self, carry: None, step: Step, rng: np.random.Generator, explore: bool) -> tuple[None, Array, None]:
+    def act(self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool) -> Acted:
         """With explore=False what the model thinks best; its sampling otherwise draws from torch's own generator."""
         action, _ = self.model.predict(step.obs, deterministic=not explore)
-        return None, np.asarray(action), None
+        return Acted({}, np.asarray(action), {})
 
     def load(self, weights: Array) -> None:
         raise ValueError("an SB3 model brings its own weights")

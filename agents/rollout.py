@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 
-from agents.api import Carry, Episodes, Experience, Policy, State, Transition, Unroll
+from agents.api import Policy, State
 from agents.config import Control, Environment
-from agents.returns import transitions
+from agents.records import Acted, Carry, Episodes, Experience, Unroll, mapped
 from envs.api import Array, Spec, Step, VectorEnv
 from envs.atari import AtariOptions
 from envs.games.make import make_game
@@ -24,7 +23,8 @@ class Rollout:
     """Goes on stepping where it stopped; every episode is accounted to the row that finished it.
 
     Where two seats play for opposite rewards, the policy plays both: a step is seen by who moves, and its reward is the
-    mover's (`Unroll.discount` does the rest). The return of an episode is the first seat's.
+    mover's (`Unroll.discount` does the rest). What it remembers is each seat's own. The return of an episode is the
+    first seat's.
     """
 
     def __init__(self, env: VectorEnv, policy: Policy, seed: int, rng: np.random.Generator) -> None:
@@ -36,83 +36,94 @@ class Rollout:
             )
         self.env, self.policy, self.rng = env, policy, rng
         self.now: Step = env.reset(seed)
-        self.carry: Carry = policy.initial(env.count)
+        self.first = np.ones(env.count, bool)  # rows whose episode begins with `now`
+        self.carry: Carry = policy.initial(env.count * spec.seats)  # [B * P, ...]
         self.returns = np.zeros(env.count)
         self.lengths = np.zeros(env.count, np.int64)
 
     def collect(self, length: int) -> tuple[Unroll, Episodes]:
         """Make `length` steps in each row: environment steps = length * rows."""
-        count, now = self.env.count, self.now
-        obs = np.empty((length + 1, *now.obs.shape), now.obs.dtype)
-        mask = None if now.mask is None else np.empty((length + 1, *now.mask.shape), bool)
+        count, seats, now, rows = self.env.count, self.env.spec.seats, self.now, np.arange(self.env.count)
+        obs, first = room(length + 1, now.obs), np.empty((length + 1, count), bool)
+        mask = None if now.mask is None else room(length + 1, now.mask)
         reward = np.empty((length, count), np.float32)
-        terminated = np.zeros((length, count), bool)
-        truncated = np.zeros((length, count), bool)
-        turn = np.ones((length, count), np.float32) if self.env.spec.seats == 2 else None
-        rows = np.arange(count)
-        action: Array | None = None
-        log_prob: Array | None = None
-        cut_obs: list[Array] = []
-        cut_mask: list[Array] = []
-        cut_at: list[int] = []
-        episodes = Episodes([], [])
+        terminated, truncated = np.zeros((2, length, count), bool)
+        turn = np.ones((length, count), np.float32) if seats == 2 else None
+        action, extras = np.empty(0), dict[str, Array]()
+        carry = mapped(lambda a: a.reshape(count, seats, *a.shape[1:]).copy() if seats > 1 else a.copy(), self.carry)
+        finals, episodes = Finals(), Episodes([], [])
         for t in range(length):
-            obs[t] = now.obs
+            obs[t], first[t] = now.obs, self.first
             if mask is not None:
                 mask[t] = now.mask
-            self.carry, chosen, chosen_log_prob = self.policy.act(self.carry, now, self.rng, explore=True)
-            if action is None:
-                action = np.empty((length, *chosen.shape), chosen.dtype)
-                log_prob = None if chosen_log_prob is None else np.empty((length, count), np.float32)
-            action[t] = chosen
-            if log_prob is not None:
-                log_prob[t] = chosen_log_prob
+            acted = self._act(now)
+            if t == 0:
+                action, extras = room(length, acted.action), mapped(lambda a: room(length, a), acted.extras)
+            action[t] = acted.action
+            for name, value in acted.extras.items():
+                extras[name][t] = value
             mover = now.seat
-            now = self.env.step(chosen)
+            now = self.env.step(acted.action)
             reward[t] = now.reward[rows, mover]
             if turn is not None:
                 turn[t, now.seat != mover] = -1  # in rows that ended nothing is discounted
             self.returns += now.reward[:, 0]
             self.lengths += 1
-            ended = now.terminated | now.truncated
+            self.first = ended = now.terminated | now.truncated
             if ended.any():
                 terminated[t], truncated[t] = now.terminated, now.truncated
-                for b in np.flatnonzero(ended):
-                    episodes.returns.append(float(self.returns[b]))
-                    episodes.lengths.append(int(self.lengths[b]))
-                    if now.truncated[b]:
-                        cut_obs.append(now.final_obs[b])
-                        cut_at.append(t * count + int(b))
-                        if now.final_mask is not None:
-                            cut_mask.append(now.final_mask[b])
-                self.returns[ended] = 0
-                self.lengths[ended] = 0
-                self.carry = restart(self.carry, self.policy.initial(count), ended)
-        obs[length] = now.obs
+                finals.note(now, ended, t * count)
+                self._end(ended, episodes)
+        obs[length], first[length] = now.obs, self.first
         if mask is not None:
             mask[length] = now.mask
         self.now = now
-        assert action is not None
+        final_obs, final_at, final_mask = finals.arrays(obs, mask)
         unroll = Unroll(
-            obs=obs,
-            mask=mask,
-            action=action,
-            log_prob=log_prob,
-            reward=reward,
-            terminated=terminated,
-            truncated=truncated,
-            cut_obs=np.stack(cut_obs) if cut_obs else np.empty((0, *obs.shape[2:]), obs.dtype),
-            cut_at=np.array(cut_at, np.int64),
-            cut_mask=None if mask is None else np.array(cut_mask, bool).reshape(-1, mask.shape[2]),
-            turn=turn,
+            obs,
+            mask,
+            first,
+            action,
+            reward,
+            terminated,
+            truncated,
+            final_obs,
+            final_at,
+            final_mask,
+            turn,
+            extras,
+            carry,
         )
         return unroll, episodes
+
+    def _act(self, now: Step) -> Acted:
+        """The policy's action in each row; what it remembers is that of the seat to move."""
+        seats = self.env.spec.seats
+        own = np.arange(self.env.count) * seats + now.seat
+        carry = self.carry if seats == 1 else mapped(lambda a: a[own], self.carry)
+        acted = self.policy.act(carry, now, self.rng, explore=True)
+        if seats == 1:
+            self.carry = acted.carry
+        else:
+            for name, value in acted.carry.items():
+                self.carry[name][own] = value
+        return acted
+
+    def _end(self, ended: Array, episodes: Episodes) -> None:
+        """Account for the episodes of these rows, and begin anew."""
+        episodes.returns.extend(self.returns[ended].tolist())
+        episodes.lengths.extend(self.lengths[ended].tolist())
+        self.returns[ended] = 0
+        self.lengths[ended] = 0
+        seats = self.env.spec.seats
+        self.carry = restart(self.carry, self.policy.initial(len(ended) * seats), ended.repeat(seats))
 
     def state_dict(self) -> State:
         return {
             "env": self.env.state_dict(),
             "rng": self.rng.bit_generator.state,
-            "carry": {} if self.carry is None else {k: v.copy() for k, v in self.carry._asdict().items()},
+            "first": self.first.copy(),
+            "carry": mapped(np.copy, self.carry),
             "returns": self.returns.copy(),
             "lengths": self.lengths.copy(),
         }
@@ -120,123 +131,63 @@ class Rollout:
     def load_state_dict(self, state: State) -> None:
         self.now = self.env.load_state_dict(state["env"])
         self.rng.bit_generator.state = state["rng"]
-        self.carry = None if self.carry is None else type(self.carry)(**state["carry"])
+        self.first = state["first"].copy()
+        self.carry = mapped(np.copy, state["carry"])
         self.returns = state["returns"].copy()
         self.lengths = state["lengths"].copy()
 
 
+def room(length: int, like: Array) -> Array:
+    """For `length` arrays like this one."""
+    return np.empty((length, *like.shape), like.dtype)
+
+
+class Finals:
+    """What episodes showed last, in the order of the steps that ended them."""
+
+    def __init__(self) -> None:
+        self.obs: list[Array] = []
+        self.mask: list[Array] = []
+        self.at: list[int] = []
+
+    def note(self, step: Step, ended: Array, offset: int) -> None:
+        """`ended` [B] are the rows of `step` whose episodes are over; row b is step `offset` + b of the Unroll."""
+        for row in np.flatnonzero(ended).tolist():
+            self.obs.append(step.final_obs[row])
+            self.at.append(offset + row)
+            if step.final_mask is not None:
+                self.mask.append(step.final_mask[row])
+
+    def arrays(self, obs: Array, mask: Array | None) -> tuple[Array, Array, Array | None]:
+        """final_obs, final_at and final_mask of an Unroll that has these observations and masks."""
+        shown = np.stack(self.obs) if self.obs else np.empty((0, *obs.shape[2:]), obs.dtype)
+        legal = None if mask is None else np.array(self.mask, bool).reshape(-1, mask.shape[2])
+        return shown, np.array(self.at, np.int64), legal
+
+
 def restart(carry: Carry, fresh: Carry, ended: Array) -> Carry:
-    """Rows of `carry` that ended begin anew. carry: None or a NamedTuple of arrays [B, ...]."""
-    if carry is None:
-        return None
-    return type(carry)(
-        *(np.where(ended.reshape(-1, *(1,) * (c.ndim - 1)), f, c) for c, f in zip(carry, fresh, strict=True))
-    )
+    """Rows of `carry` [B, ...] that ended begin anew."""
 
+    def begun(now: Array, anew: Array) -> Array:
+        return np.where(ended.reshape(-1, *(1,) * (now.ndim - 1)), anew, now)
 
-class NStep:
-    """Turns consecutive unrolls into n-step transitions: the last n - 1 steps wait for their successors."""
-
-    def __init__(self, n: int, discount: float) -> None:
-        self.n, self.discount = n, discount
-        self.tail: Unroll | None = None
-
-    def __call__(self, unroll: Unroll) -> Transition:
-        window = unroll if self.tail is None else concatenate(self.tail, unroll)
-        steps, count = window.reward.shape
-        starts = steps - (self.n - 1)
-        self.tail = drop(window, max(starts, 0)) if self.n > 1 else None
-        starts = max(starts, 0)
-        reward, discount, last = transitions(
-            window.reward, window.terminated, window.truncated, window.discount(self.discount), self.n, starts
-        )
-        rows = starts * count
-        # The successor of step (t, b) is obs[t + 1, b], but where the episode was cut at t it is the true final one,
-        # and where it terminated, so that nothing follows and discount is 0, the step's own stands in for it.
-        obs = window.obs.reshape((steps + 1) * count, *window.obs.shape[2:])
-        at = (last * count + np.arange(count)).reshape(rows)
-        next_obs = obs[at + np.where(window.terminated.reshape(-1)[at], 0, count)]
-        next_mask = None if window.mask is None else window.mask[1:].reshape(steps * count, -1)[at]
-        if len(window.cut_at):
-            where = np.full(steps * count, -1)
-            where[window.cut_at] = np.arange(len(window.cut_at))
-            cut = where[at] >= 0
-            next_obs[cut] = window.cut_obs[where[at][cut]]
-            if next_mask is not None and window.cut_mask is not None:
-                next_mask[cut] = window.cut_mask[where[at][cut]]
-        return Transition(
-            obs=window.obs[:starts].reshape(rows, *window.obs.shape[2:]),
-            action=window.action[:starts].reshape(rows, *window.action.shape[2:]),
-            reward=reward.reshape(rows),
-            discount=discount.reshape(rows),
-            next_obs=next_obs,
-            next_mask=next_mask,
-        )
-
-    def state_dict(self) -> State:
-        tail = self.tail
-        return {} if tail is None else {k: v.copy() for k, v in tail._asdict().items() if v is not None}
-
-    def load_state_dict(self, state: State) -> None:
-        fields: dict[str, Any] = {field: state.get(field) for field in Unroll._fields}
-        self.tail = Unroll(**fields) if state else None
-
-
-def concatenate(first: Unroll, second: Unroll) -> Unroll:
-    """Two unrolls of the same rows, one after the other; where the first closes the second opens."""
-    offset = first.reward.size
-
-    def join(a: Any, b: Any) -> Any:
-        return None if a is None else np.concatenate([a, b])
-
-    return Unroll(
-        obs=join(first.obs[:-1], second.obs),
-        mask=None if first.mask is None else join(first.mask[:-1], second.mask),
-        action=join(first.action, second.action),
-        log_prob=join(first.log_prob, second.log_prob),
-        reward=join(first.reward, second.reward),
-        terminated=join(first.terminated, second.terminated),
-        truncated=join(first.truncated, second.truncated),
-        cut_obs=join(first.cut_obs, second.cut_obs),
-        cut_at=join(first.cut_at, second.cut_at + offset),
-        cut_mask=join(first.cut_mask, second.cut_mask),
-        turn=join(first.turn, second.turn),
-    )
-
-
-def drop(unroll: Unroll, steps: int) -> Unroll:
-    """The unroll without its first `steps` steps."""
-    offset = steps * unroll.reward.shape[1]
-    kept = unroll.cut_at >= offset
-    return Unroll(
-        obs=unroll.obs[steps:],
-        mask=None if unroll.mask is None else unroll.mask[steps:],
-        action=unroll.action[steps:],
-        log_prob=None if unroll.log_prob is None else unroll.log_prob[steps:],
-        reward=unroll.reward[steps:],
-        terminated=unroll.terminated[steps:],
-        truncated=unroll.truncated[steps:],
-        cut_obs=unroll.cut_obs[kept],
-        cut_at=unroll.cut_at[kept] - offset,
-        cut_mask=None if unroll.cut_mask is None else unroll.cut_mask[kept],
-        turn=None if unroll.turn is None else unroll.turn[steps:],
-    )
+    found: Carry = mapped(begun, carry, fresh)
+    return found
 
 
 class RolloutActor:
-    """Collects `length` steps per row at a time and hands them out as `rows` makes of an Unroll (None: as they are)."""
+    """Collects `length` steps per row at a time."""
 
     def __init__(
         self,
         rollout: Rollout,
         length: int,
         index: int,
-        rows: NStep | None = None,
         observations: Moments | None = None,
         returns: ReturnMoments | None = None,
         reward_clip: float | None = None,
     ) -> None:
-        self.rollout, self.length, self.index, self.rows = rollout, length, index, rows
+        self.rollout, self.length, self.index = rollout, length, index
         self.observations, self.returns, self.reward_clip = observations, returns, reward_clip
         self.version = -1
 
@@ -257,7 +208,7 @@ class RolloutActor:
                 self.returns.update(reward, ended)
             moments["returns"] = self.returns.take()
         return Experience(
-            rows=unroll if self.rows is None else self.rows(unroll),
+            rows=unroll,
             steps=unroll.reward.size,
             episodes=episodes,
             version=self.version,
@@ -268,16 +219,12 @@ class RolloutActor:
     def state_dict(self) -> State:
         """All but the weights, which whoever trains publishes before the next collection."""
         state: State = {"rollout": self.rollout.state_dict()}
-        if self.rows is not None:
-            state["rows"] = self.rows.state_dict()
         if self.returns is not None:
             state["returns"] = self.returns.state_dict()
         return state
 
     def load_state_dict(self, state: State) -> None:
         self.rollout.load_state_dict(state["rollout"])
-        if self.rows is not None:
-            self.rows.load_state_dict(state["rows"])
         if self.returns is not None:
             self.returns.load_state_dict(state["returns"])
 
@@ -307,7 +254,6 @@ def actor_of(
     policy: Callable[..., Policy],
     index: int,
     incarnation: int,
-    rows: Callable[[Spec], NStep | None] = lambda spec: None,
     observations: bool = False,
     returns: float | None = None,
 ) -> RolloutActor:
@@ -330,7 +276,6 @@ def actor_of(
         rollout,
         config.rollout.steps,
         index,
-        rows(env.spec),
         Moments(env.spec.obs_shape) if observations else None,
         None if returns is None else ReturnMoments(count, returns),
         config.env.reward_clip,

@@ -179,9 +179,9 @@ def test_hidden_imports_are_seen() -> None:
 
 FLAT = (
     "wiring", "entrants", "contenders", "restore", "registry", "rollout", "stochastic", "explore",
-    "losses", "returns", "distributions", "schedules", "config",
+    "losses", "returns", "distributions", "schedules", "config", "records",
 )  # fmt: skip
-FAMILIES = ("courses", "play", "alphazero", "solvers", "search", "tabular", "memory", "parts")
+FAMILIES = ("courses", "play", "alphazero", "solvers", "search", "tabular", "memory", "rewards", "parts")
 BREAKS = {
     "layers": [("experiment/run.py", "import agents.api"), ("supervised/fit.py", "import envs.api")],
     "floors": [

@@ -155,7 +155,7 @@ def world(name: str) -> Iterator[str]:
     seen = [np.asarray(step.obs)]
     total = np.zeros(env.spec.seats)
     for _ in range(100):
-        step = env.step(policy.act(None, step, rng, True)[1])
+        step = env.step(policy.act({}, step, rng, True).action)
         total += step.reward.sum(0)
         seen += [step.obs, step.reward, step.terminated, step.truncated, step.final_obs]
     env.close()

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from agents.actor_critic.config import DDPG, Noise
-from agents.api import Actor, Algorithm, Parts, Round, Sample, State
+from agents.api import Actor, Algorithm, Parts, State
 from agents.explore import gaussian_noise, ornstein_uhlenbeck
 from agents.losses import clipped_target, deterministic_policy_gradient, squared
 from agents.memory.choose import replay
@@ -28,7 +28,8 @@ from agents.parts.critics import Critics
 from agents.parts.deterministic import DeterministicNetwork, DeterministicPolicy, middle
 from agents.parts.normalizer import Normalizer
 from agents.parts.state import restore, state_of
-from agents.rollout import NStep, actor_of
+from agents.records import Round, Sample
+from agents.rollout import actor_of
 from agents.schedules import Schedule
 from agents.schedules import value as scheduled
 from envs.api import Array, Spec
@@ -165,7 +166,6 @@ def actor(config: DDPG, index: int, incarnation: int) -> Actor:
         policy,
         index,
         incarnation,
-        rows=lambda spec: NStep(config.learner.n_step, config.learner.discount),
         observations=config.normalize.observations,
     )
 

@@ -21,13 +21,14 @@ import torch
 from torch import Tensor
 
 from agents.actor_critic.config import PPO
-from agents.api import Actor, Algorithm, Parts, Round, Sample, State, Unroll
+from agents.api import Actor, Algorithm, Parts, State
 from agents.losses import ppo_clip, value_loss, value_loss_clipped
 from agents.memory.latest import Latest
 from agents.memory.ratio import EveryCollection
 from agents.parts.normalizer import Normalizer
 from agents.parts.on_policy import ActorCritic, Rows, StochasticPolicy, explained_variance, rows_of
 from agents.parts.state import restore, state_of
+from agents.records import Round, Sample, Unroll
 from agents.rollout import actor_of
 from agents.schedules import Schedule
 from agents.schedules import value as scheduled

@@ -14,8 +14,9 @@ import torch
 
 from agents.alphazero.config import AlphaZero
 from agents.alphazero.policy_value import Replica, scale_of
-from agents.api import Episodes, Experience, State
+from agents.api import State
 from agents.explore import draw
+from agents.records import Episodes, Experience
 from agents.search.evaluators import Cache, Network, from_side
 from agents.search.search import Search
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions

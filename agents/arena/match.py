@@ -18,6 +18,7 @@ import numpy as np
 from agents.api import Player
 from agents.arena.referee import Referee
 from agents.explore import draw
+from agents.records import mapped
 from envs.api import CHANCE, TERMINAL, Array, Game, GameSpec, IllegalAction, Positions
 from experiment.seeding import Seeds
 
@@ -163,6 +164,8 @@ class _Match:
         n, seats = seating.shape
         self.boards, self.seating, self.referees, self.board, self.streams = boards, seating, referees, board, streams
         self.live = np.arange(n)
+        # What each player remembers in every chair: seat p of game g is chair g * P + p.
+        self.carries = [mapped(np.copy, referee.player.begin(n * seats)) for referee in referees]
         self.returns = np.full((n, seats), np.nan)
         self.forfeit = np.full(n, -1)
         self.reasons: dict[int, str] = {}
@@ -185,11 +188,10 @@ class _Match:
             return
         mover = self.seating.ravel().take(self.live * self.seating.shape[1] + seat)
         actions, lost = np.zeros(len(seat), np.int64), list[int]()
-        for index, (referee, place) in enumerate(zip(self.referees, self.board, strict=True)):
-            rows = np.flatnonzero(mover == index)
+        for player in range(len(self.referees)):
+            rows = np.flatnonzero(mover == player)
             if len(rows):
-                positions = self.boards.positions[place].take(rows, 0)
-                actions[rows], faults = referee.ask(positions, self.streams.players[index])
+                actions[rows], faults = self._ask(player, rows, seat)
                 for row, reason in faults.items():
                     lost.append(self._lose(int(rows[row]), seat, reason))
         actions = self._leave(lost, actions)
@@ -205,6 +207,16 @@ class _Match:
             following = self.boards.step(actions)
         self.plies += 1
         self.boards = following
+
+    def _ask(self, player: int, rows: Array, seat: Array) -> tuple[Array, dict[int, str]]:
+        """A player's actions in these rows, and what it is to blame for; what it remembers is noted."""
+        positions = self.boards.positions[self.board[player]].take(rows, 0)
+        chairs, carries = self.live[rows] * self.seating.shape[1] + seat[rows], self.carries[player]
+        carry = mapped(lambda a: a[chairs], carries)
+        answer = self.referees[player].ask(carry, positions, self.streams.players[player])
+        for name, remembered in answer.carry.items():
+            carries[name][chairs] = remembered
+        return answer.actions, answer.faults
 
     def _settle(self) -> Array:
         """Let chance move until a seat is to move or a game is over; games of a group share their luck."""

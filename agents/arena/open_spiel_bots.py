@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from agents.records import Carry, forgets
 from envs.api import Array, Positions
 from envs.games.open_spiel import OpenSpielGame
 
@@ -51,14 +52,16 @@ class OpenSpielMcts:
             raise ValueError(f"player {name!r}: this search looks at hidden cards, and {game.spec.name} has some")
         self.game, self.simulations, self.name = game, simulations, name
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
+    begin = staticmethod(forgets)
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
         """The bot is made anew: its luck comes from `rng`, and not from what it was asked before."""
         import pyspiel
 
         rollouts = pyspiel.RandomRolloutEvaluator(1, int(rng.integers(2**31)))
         game, seed = positions[0].get_game(), int(rng.integers(2**31))
         bot = pyspiel.MCTSBot(game, rollouts, EXPLORATION, self.simulations, MEMORY_MB, True, seed, False)
-        return np.array([bot.step(position) for position in positions], np.int64)
+        return carry, np.array([bot.step(position) for position in positions], np.int64)
 
 
 class UciEngine:
@@ -70,9 +73,11 @@ class UciEngine:
         self.game, self.name = game, name
         self._bot = pyspiel.make_uci_bot(program, milliseconds, False, {})
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
+    begin = staticmethod(forgets)
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
         moves = []
         for position in positions:
             self._bot.restart_at(position)
             moves.append(self._bot.step(position))
-        return np.array(moves, np.int64)
+        return carry, np.array(moves, np.int64)

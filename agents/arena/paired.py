@@ -18,9 +18,10 @@ import torch
 from rich.table import Table
 from rich.text import Text
 
-from agents.api import Episodes, Policy, State
+from agents.api import Policy, State
 from agents.arena.estimates import Interval, bootstrap_difference, bootstrap_mean, iqm
 from agents.config import Control
+from agents.records import Episodes
 from agents.rollout import make_env, restart
 from envs.api import Array, Step, VectorEnv
 from experiment.seeding import Seeds
@@ -118,8 +119,8 @@ def play(policy: Policy, env: VectorEnv, seed: int, rng: np.random.Generator) ->
     carry, step = policy.initial(env.count), env.reset(seed)
     while True:
         yield step
-        carry, action, _ = policy.act(carry, step, rng, explore=False)
-        step = env.step(action)
+        acted = policy.act(carry, step, rng, explore=False)
+        carry, step = acted.carry, env.step(acted.action)
         ended = step.terminated | step.truncated
         if ended.any():
             carry = restart(carry, policy.initial(env.count), ended)

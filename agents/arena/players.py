@@ -8,6 +8,7 @@ import numpy as np
 
 from agents.api import Policy
 from agents.explore import draw
+from agents.records import Carry, forgets
 from envs.api import TERMINAL, Array, Game, Positions, Step
 from envs.games.native import NativeGame, legal_into
 from envs.games.rules import kernel
@@ -34,14 +35,16 @@ class Random:
         legal = self.game.legal(positions)
         return legal / legal.sum(1, keepdims=True)
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
+    begin = staticmethod(forgets)
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
         uniform = rng.random(len(positions))
         if not isinstance(self.game, NativeGame):
-            return draw(self.game.legal(positions), uniform)
+            return carry, draw(self.game.legal(positions), uniform)
         rules = self.game.rules
         chosen = np.empty(len(positions) + rules.spec.actions, np.int64)
         _draw_legal(rules.kind, rules.board, positions, uniform, chosen)
-        return chosen[: len(positions)]
+        return carry, chosen[: len(positions)]
 
 
 class OnePly:
@@ -56,10 +59,12 @@ class OnePly:
             raise ValueError(f"{name} looks ahead on the board, and in {game.spec.name} not everything is to be seen")
         self.game, self.name = game, name
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
+    begin = staticmethod(forgets)
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
         rows = max(1, CHUNK // self.game.spec.actions**2)
         parts = [positions[start : start + rows] for start in range(0, len(positions), rows)]
-        return np.concatenate([self._choose(part, rng) for part in parts])
+        return carry, np.concatenate([self._choose(part, rng) for part in parts])
 
     def _choose(self, positions: Positions, rng: np.random.Generator) -> Array:
         parent, action, after = self._children(positions)
@@ -87,16 +92,20 @@ class OnePly:
 
 
 class PolicyPlayer:
-    """A policy for environments, such as one that was trained in the TurnEnv of the game. It must not need a memory."""
+    """A policy for environments, such as one that was trained in the TurnEnv of the game."""
 
     def __init__(self, policy: Policy, game: Game, name: str) -> None:
         self.policy, self.game, self.name = policy, game, name
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
+    def begin(self, n: int) -> Carry:
+        return self.policy.initial(n)
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
         n, obs = len(positions), self.game.observe(positions)
         none, paid = np.zeros(n, bool), np.zeros((n, self.game.spec.seats))
         step = Step(obs, self.game.legal(positions), self.game.seat(positions), paid, none, none, obs)
-        return self.policy.act(self.policy.initial(n), step, rng, explore=False)[1]
+        acted = self.policy.act(carry, step, rng, explore=False)
+        return acted.carry, acted.action
 
 
 class Human:
@@ -105,8 +114,10 @@ class Human:
     def __init__(self, game: Any, name: str = "human") -> None:
         self.game, self.name = game, name  # an OpenSpielGame: its positions can print themselves
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
-        return np.array([self._ask(position) for position in positions], np.int64)
+    begin = staticmethod(forgets)
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
+        return carry, np.array([self._ask(position) for position in positions], np.int64)
 
     def _ask(self, position: Any) -> int:
         seat = position.current_player()

@@ -9,11 +9,12 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from agents.api import Player
+from agents.records import Carry, mapped
 from envs.api import Array, Positions
 
 READY_SECONDS = 60.0  # for the first answer, which loads and compiles what the player needs
@@ -21,6 +22,14 @@ READY_SECONDS = 60.0  # for the first answer, which loads and compiles what the 
 
 class Misconduct(Exception):
     """Why an answer can't be used."""
+
+
+class Answer(NamedTuple):
+    """What a player said in n positions."""
+
+    carry: Carry  # what it remembers now
+    actions: Array  # [n] int64
+    faults: dict[int, str]  # for each row without a usable action the reason
 
 
 class Referee:
@@ -39,32 +48,37 @@ class Referee:
 
     def ready(self, positions: Positions, rng: np.random.Generator) -> None:
         """Let the player answer once without counting it, so that compiling is not taken for thinking."""
-        if self._desk is not None and self._desk.call(positions, rng, READY_SECONDS) is None:
+        if self._desk is None:
+            return
+        if self._desk.call(self.player.begin(len(positions)), positions, rng, READY_SECONDS) is None:
             self.gone = f"no answer within {READY_SECONDS:g} s when it was to get ready"
 
-    def ask(self, positions: Positions, rng: np.random.Generator) -> tuple[Array, dict[int, str]]:
-        """Actions [n] int64, and for each row without one the reason; whether they are legal is for the game to say."""
+    def ask(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> Answer:
+        """What the player says in n positions; whether its actions are legal is for the game to say."""
         try:
-            return self._answer(positions, rng), {}
+            return self._answer(carry, positions, rng)
         except Misconduct as fault:
             n = len(positions)
             if n == 1 or self.gone is not None:
-                return np.zeros(n, np.int64), dict.fromkeys(range(n), str(fault))
+                return Answer(carry, np.zeros(n, np.int64), dict.fromkeys(range(n), str(fault)))
         half = n // 2
-        first, faults = self.ask(positions[:half], rng)
-        second, more = self.ask(positions[half:], rng)
-        return np.concatenate([first, second]), faults | {half + row: reason for row, reason in more.items()}
+        first = self.ask(mapped(lambda a: a[:half], carry), positions[:half], rng)
+        second = self.ask(mapped(lambda a: a[half:], carry), positions[half:], rng)
+        faults = first.faults | {half + row: reason for row, reason in second.faults.items()}
+        remembered = mapped(lambda a, b: np.concatenate([a, b]), first.carry, second.carry)
+        return Answer(remembered, np.concatenate([first.actions, second.actions]), faults)
 
     def close(self) -> None:
         if self._desk is not None:
             self._desk.close()
 
-    def _answer(self, positions: Positions, rng: np.random.Generator) -> Array:
+    def _answer(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> Answer:
         """One call. Raises Misconduct."""
         if self.gone is not None:
             raise Misconduct(self.gone)
+        asked = carry, positions, rng
         try:
-            answer = self.player.choose(positions, rng) if self._desk is None else self._timed(positions, rng)
+            carry, answer = self.player.choose(*asked) if self._desk is None else self._timed(*asked)
         except (Misconduct, KeyboardInterrupt):
             raise
         except BaseException as error:  # a player that calls sys.exit ends its game, not the match
@@ -78,12 +92,12 @@ class Referee:
             raise Misconduct(f"answered {found}, expected int64 [{len(positions)}]")
         if actions.dtype == np.uint64 and (actions > np.iinfo(np.int64).max).any():
             raise Misconduct("answered a number that no action has")
-        return actions.astype(np.int64)
+        return Answer(carry, actions.astype(np.int64), {})
 
-    def _timed(self, positions: Positions, rng: np.random.Generator) -> Any:
+    def _timed(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> Any:
         assert self.seconds is not None and self._desk is not None
         limit = self.seconds * len(positions)
-        told = self._desk.call(positions, rng, 2 * limit)
+        told = self._desk.call(carry, positions, rng, 2 * limit)
         if told is None:
             self.gone = f"no answer within {2 * limit:g} s, twice the limit: asked no more"
             raise Misconduct(self.gone)
@@ -105,10 +119,10 @@ class _Desk:
         threading.Thread(target=self._work, daemon=True).start()
 
     def call(
-        self, positions: Positions, rng: np.random.Generator, patience: float
+        self, carry: Carry, positions: Positions, rng: np.random.Generator, patience: float
     ) -> tuple[Any, BaseException | None, float] | None:
         """What was answered or raised, and in how many seconds; None if nothing has come in `patience` seconds."""
-        self._asked.put((positions, rng))
+        self._asked.put((carry, positions, rng))
         try:
             return self._told.get(timeout=patience)
         except queue.Empty:

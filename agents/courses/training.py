@@ -8,7 +8,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from agents.api import Evaluation, Experience, Parts, Round, Source, State
+from agents.api import Evaluation, Parts, Source, State
+from agents.records import Experience, Round
+from agents.rewards.rewards import Rewards
 from envs.api import EnvError
 
 
@@ -18,7 +20,8 @@ class Training:
     unit = "environment steps"
 
     def __init__(self, parts: Parts, source: Source, evaluation: Evaluation, window: int) -> None:
-        self.learner, self.memory, self.ratio = parts
+        self.learner, self.memory, self.ratio = parts[:3]
+        self.rewards = Rewards(parts.rewards)
         self.source, self.evaluation = source, evaluation
         self.steps = self.version = 0
         self.returns: deque[float] = deque(maxlen=window)
@@ -33,6 +36,8 @@ class Training:
         """One round: collect, learn, publish. It ends when everybody has delivered, wherever that is."""
         experiences = self.source.collect()
         for experience in experiences:
+            if self.rewards:
+                self.rewards.learn(experience.rows)
             self.memory.add(experience)
             self.note(experience)
         news = [experience.moments for experience in experiences if experience.moments is not None]
@@ -64,7 +69,7 @@ class Training:
             self.staleness.clear()
         metrics |= {name: float(np.mean(values)) for name, values in self.measures.items()}
         self.measures.clear()
-        return metrics | dict(self.learner.metrics()) | dict(self.source.metrics())
+        return metrics | dict(self.learner.metrics()) | dict(self.rewards.metrics()) | dict(self.source.metrics())
 
     def evaluate(self) -> Mapping[str, float]:
         try:
@@ -83,6 +88,7 @@ class Training:
             "learner": self.learner.state_dict(),
             "memory": self.memory.state_dict(),
             "ratio": self.ratio.state_dict(),
+            "rewards": self.rewards.state_dict(),
             "fleet": self.source.state_dict(),
             "evaluation": self.evaluation.state_dict(),
             "loop": {
@@ -99,6 +105,7 @@ class Training:
         self.learner.load_state_dict(state["learner"])
         self.memory.load_state_dict(state["memory"])
         self.ratio.load_state_dict(state["ratio"])
+        self.rewards.load_state_dict(state["rewards"])
         self.source.load_state_dict(state["fleet"])
         self.evaluation.load_state_dict(state["evaluation"])
         loop = state["loop"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from agents.api import Actor, Experience, State
+from agents.api import Actor, State
 from agents.config import Runtime
 from agents.fleet.restarts import Restarts
+from agents.records import Experience
 from envs.api import Array, EnvError
 
 

@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agents.api import Actor, Experience, State
+from agents.api import Actor, State
 from agents.config import Experiment, Runtime
 from agents.fleet.restarts import FleetError, Restarts
+from agents.records import Experience
 from envs.api import Array, EnvError
 
 CONNECT_SECONDS = 5.0
@@ -298,6 +299,16 @@ def keeping_signals() -> Iterator[None]:
 
 def writable(experience: Experience) -> Experience:
     """Arrays from Ray's object store are read-only views of it: copy them, so that the store is free again."""
-    rows = experience.rows
-    copied = (np.array(field) if isinstance(field, np.ndarray) else field for field in rows)
-    return experience._replace(rows=type(rows)(*copied))
+    return experience._replace(rows=owned(experience.rows))
+
+
+def owned(rows: Any) -> Any:
+    """The same with arrays of our own: an array, a tuple or NamedTuple, or a mapping of such."""
+    if isinstance(rows, np.ndarray):
+        return rows.copy()
+    if isinstance(rows, Mapping):
+        return {name: owned(part) for name, part in rows.items()}
+    if isinstance(rows, tuple):
+        parts = map(owned, rows)
+        return type(rows)(*parts) if hasattr(rows, "_fields") else tuple(parts)
+    return rows

@@ -10,7 +10,7 @@ from agents.memory.prioritized import Prioritized
 from agents.memory.ratio import PerStep
 from agents.memory.replay import Replay as Memory
 from agents.memory.replay import Rows
-from agents.memory.table import Table
+from agents.memory.steps import Steps
 from agents.memory.uniform import Uniform
 from agents.value import config as value
 from envs.api import Spec
@@ -44,7 +44,7 @@ def replay(
     if spec.frames > 1:
         table = Frames(memory.capacity, env.count, spec.frames, learner.discount, learner.n_step)
     else:
-        table = Table(memory.capacity)
+        table = Steps(memory.capacity, env.count, learner.discount, learner.n_step)
     select = (
         Uniform()
         if prioritized is None

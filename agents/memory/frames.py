@@ -6,10 +6,9 @@ its steps from 0; obs[t] is what step t acted on. For each time the newest pictu
 
 - `age[t]` is how many steps before t its episode began (no further than a stack reaches): older pictures of the stack
   belong to the opening observation, which is copies of one picture, or else kept whole in `openings`;
-- `closing[t]` points to the picture in `closings` that ended an episode which was cut off after step t.
+- `closing[t]` points to the picture in `closings` that an episode which ended with step t showed last.
 
-What is returned is, bit for bit, what a `Table` of complete n-step transitions would hold. Only where the discount
-is 0 differs `next_obs`: an episode's terminal observation isn't in an Unroll, so obs of the last step stands in for it.
+What is returned is, bit for bit, what a `Table` of complete n-step transitions would hold.
 """
 
 from __future__ import annotations
@@ -18,12 +17,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from agents.api import Experience, State, Transition, Unroll
+from agents.api import State
+from agents.memory.few import NOWHERE, Few
 from agents.memory.table import Change, allocate, available_memory
+from agents.records import Experience, Lived, Transition, Unroll
 from agents.returns import transitions
+from agents.rewards.rewards import Rewards
 from envs.api import Array
-
-NOWHERE = -1
 
 
 class Frames:
@@ -40,10 +40,11 @@ class Frames:
         stack: int,
         gamma: float,
         n_step: int = 1,
+        rewards: Rewards | None = None,
         available: Callable[[], int] = available_memory,
     ) -> None:
         self.capacity, self.columns, self.stack = capacity, columns, stack
-        self.gamma, self.n_step, self.available = gamma, n_step, available
+        self.gamma, self.n_step, self.rewards, self.available = gamma, n_step, rewards or Rewards(), available
         self.steps = capacity // columns  # per column
         if self.steps < n_step:
             raise ValueError(
@@ -54,7 +55,7 @@ class Frames:
         self.time = np.zeros(columns, np.int64)  # steps ever made; obs[time] is here, its step is not
         self.until = np.zeros(columns, np.int64)  # steps before this one are complete
         self.rings: dict[str, Array] = {}
-        self.openings, self.closings = _Few(), _Few()
+        self.openings, self.closings = Few(), Few()
 
     @property
     def size(self) -> int:
@@ -87,7 +88,7 @@ class Frames:
             self.rings[name][rows] = getattr(unroll, name)
         self._write_observations(unroll.obs, begins, self._slot(times[:, None], block))
         self.closings.drop(self.rings["closing"], rows)
-        self.rings["closing"][rows.reshape(-1)[unroll.cut_at]] = self.closings.put(unroll.cut_obs[:, -1])
+        self.rings["closing"][rows.reshape(-1)[unroll.final_at]] = self.closings.put(unroll.final_obs[:, -1])
 
         self.time[block] = start + length
         self.until[block] = until = self._complete(ended, start, self.until[block])
@@ -102,7 +103,7 @@ class Frames:
         return time % self.slots * self.columns + column
 
     def _check(self, unroll: Unroll, ended: Array, block: Array) -> None:
-        (length, count), obs, cut_at = unroll.reward.shape, unroll.obs, unroll.cut_at
+        (length, count), obs, final_at = unroll.reward.shape, unroll.obs, unroll.final_at
         if obs.ndim != 5 or obs.shape[2] != self.stack:
             raise ValueError(f"expected obs [T + 1, B, {self.stack}, H, W], but found {list(obs.shape)}")
         if unroll.mask is not None:
@@ -113,11 +114,11 @@ class Frames:
             raise ValueError(
                 f"{length} steps at once don't fit: set memory.capacity to {length * self.columns} or more"
             )
-        if len(cut_at) != np.count_nonzero(unroll.truncated):
-            raise ValueError(f"{len(cut_at)} final observations for {unroll.truncated.sum()} truncated steps")
+        if len(final_at) != np.count_nonzero(ended):
+            raise ValueError(f"{len(final_at)} final observations for {ended.sum()} episodes that ended")
         moved = (obs[1:, :, :-1] == obs[:-1, :, 1:]).all((2, 3, 4)) | ended
-        cut_moved = unroll.cut_obs[:, :-1] == obs[cut_at // count, cut_at % count, 1:]
-        if not (moved.all() and cut_moved.all()):
+        final_moved = unroll.final_obs[:, :-1] == obs[final_at // count, final_at % count, 1:]
+        if not (moved.all() and final_moved.all()):
             raise ValueError(
                 "obs[t + 1] isn't obs[t] moved on by one picture: this memory is for stacked pictures only"
             )
@@ -185,18 +186,16 @@ class Frames:
     def gather(self, index: Array) -> Transition:
         """The n-step transitions that start at `index` [m], all of them ready. obs [m, stack, H, W]."""
         time, column = self._locate(index)
-        rows = self._row(time + np.arange(self.n_step)[:, None], column)
+        times = time + np.arange(self.n_step)[:, None]
+        rows = self._row(times, column)
         reward, terminated, truncated = (self.rings[name][rows] for name in ("reward", "terminated", "truncated"))
+        if self.rewards:
+            # Behind its end a window may run into steps that are still to come: they count for nothing.
+            here = np.minimum(times, self.time[column] - 1)
+            lived = self._lived(here.reshape(-1), np.tile(column, self.n_step))
+            reward = self.rewards.judged(lived).reshape(reward.shape)
         steps = transitions(reward, terminated, truncated, self.gamma, self.n_step, starts=1)
-        last = steps.last[0]
-        each = np.arange(len(index))
-        over = terminated[last, each] | truncated[last, each]
-        next_obs = self._stacks(time + last + ~over, column)
-        closing = self.rings["closing"][rows[last, each]]
-        cut = np.flatnonzero(closing != NOWHERE)
-        if len(cut):
-            next_obs[cut, :-1] = next_obs[cut, 1:]
-            next_obs[cut, -1] = self.closings.get(closing[cut])
+        next_obs = self._after(time + steps.last[0], column)
         return Transition(
             obs=self._stacks(time, column),
             action=self.rings["action"][rows[0]],
@@ -205,6 +204,24 @@ class Frames:
             next_obs=next_obs,
             next_mask=None,
         )
+
+    def _after(self, time: Array, column: Array) -> Array:
+        """What was shown after the steps at `time` [m] of `column` [m]: [m, stack, H, W]."""
+        row = self._row(time, column)
+        over = self.rings["terminated"][row] | self.rings["truncated"][row]
+        shown = self._stacks(time + ~over, column)
+        closing = self.rings["closing"][row]
+        ended = np.flatnonzero(closing != NOWHERE)
+        if len(ended):
+            shown[ended, :-1] = shown[ended, 1:]
+            shown[ended, -1] = self.closings.get(closing[ended])[0]
+        return shown
+
+    def _lived(self, time: Array, column: Array) -> Lived:
+        """The steps at `time` [m] of `column` [m], each by itself."""
+        row = self._row(time, column)
+        action, reward, terminated = (self.rings[name][row] for name in ("action", "reward", "terminated"))
+        return Lived(self._stacks(time, column), action, reward, self._after(time, column), terminated)
 
     def _stacks(self, time: Array, column: Array) -> Array:
         """obs [m, stack, H, W] at `time` [m] of `column` [m]."""
@@ -216,7 +233,7 @@ class Frames:
         opening = self.rings["opening"][self._slot(time - np.minimum(age, self.stack - 1), column)]
         row, place = np.nonzero((back > age[:, None]) & (opening != NOWHERE)[:, None])
         if len(row):
-            stacks[row, place] = self.openings.get(opening[row])[np.arange(len(row)), place + age[row]]
+            stacks[row, place] = self.openings.get(opening[row])[0][np.arange(len(row)), place + age[row]]
         return stacks
 
     # Resuming
@@ -252,43 +269,3 @@ class Frames:
         self.time, self.until = state["time"].copy(), state["until"].copy()
         self.openings.load_state_dict(state["openings"])
         self.closings.load_state_dict(state["closings"])
-
-
-class _Few:
-    """A few arrays of one shape, each under a number that is used again when it is dropped."""
-
-    def __init__(self) -> None:
-        self.arrays: Array | None = None  # [room, ...]
-        self.free: list[int] = []
-
-    def put(self, arrays: Array) -> Array:
-        """Keep `arrays` [k, ...]; returns their numbers [k]."""
-        if not len(arrays):
-            return np.empty(0, np.int32)
-        if self.arrays is None:
-            self.arrays = np.empty((0, *arrays.shape[1:]), arrays.dtype)
-        if len(self.free) < len(arrays):
-            room = len(self.arrays)
-            more = max(room, len(arrays), 8)
-            self.arrays = np.concatenate([self.arrays, np.zeros((more, *arrays.shape[1:]), arrays.dtype)])
-            self.free += range(room + more - 1, room - 1, -1)
-        numbers = np.array([self.free.pop() for _ in arrays], np.int32)
-        self.arrays[numbers] = arrays
-        return numbers
-
-    def get(self, numbers: Array) -> Array:
-        assert self.arrays is not None
-        return self.arrays[numbers]
-
-    def drop(self, pointers: Array, where: Array) -> None:
-        """Forget what `pointers[where]` point to, and point them nowhere."""
-        numbers = pointers[where]
-        self.free += numbers[numbers != NOWHERE].tolist()
-        pointers[where] = NOWHERE
-
-    def state_dict(self) -> State:
-        return {"arrays": self.arrays, "free": list(self.free)}
-
-    def load_state_dict(self, state: State) -> None:
-        arrays = state["arrays"]
-        self.arrays, self.free = None if arrays is None else arrays.copy(), list(state["free"])

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from agents.api import Experience, Sample, State
+from agents.api import State
 from agents.memory.table import Change
+from agents.records import Experience, Sample
 from envs.api import Array
 
 if TYPE_CHECKING:

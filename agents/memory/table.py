@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from agents.api import Experience, State, Transition
+from agents.api import State
+from agents.records import Experience, Transition
 from envs.api import Array
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.api import Carry
 from agents.config import Network, Normalize
 from agents.explore import epsilon_greedy
 from agents.parts.networks import acting, normalize, torso_of
+from agents.records import Acted, Carry, forgets
 from envs.api import Array, Discrete, Spec, Step
 from supervised.flat import Flat
 from supervised.networks.heads import DuelingQ, Q
@@ -61,14 +61,11 @@ class EpsilonGreedy:
         self.forward = acting(self.network, device)
         self.epsilon = 1.0
 
-    def initial(self, batch: int) -> Carry:
-        return None
+    initial = staticmethod(forgets)
 
-    def act(
-        self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool
-    ) -> tuple[Carry, Array, Array | None]:
+    def act(self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool) -> Acted:
         epsilon = self.epsilon if explore else 0.0
-        return carry, epsilon_greedy(self.forward(step.obs), epsilon, step.mask, rng), None
+        return Acted(carry, epsilon_greedy(self.forward(step.obs), epsilon, step.mask, rng), {})
 
     def load(self, weights: Array) -> None:
         self.flat.load(weights)

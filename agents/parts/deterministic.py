@@ -9,15 +9,14 @@ policy.load(Flat(network).weights())
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.api import Carry
 from agents.config import Network, Normalize
 from agents.parts.networks import acting, normalize, torso_of
+from agents.records import Acted, Carry
 from agents.stochastic import bounds
 from envs.api import Array, Continuous, Spec, Step
 from supervised.flat import Flat
@@ -41,12 +40,6 @@ class DeterministicNetwork(nn.Module):
         return self.head(self.torso(self.normalize(obs)))
 
 
-class Noise(NamedTuple):
-    """Carry of the policy: the state of the exploration noise."""
-
-    level: Array  # [B, D]
-
-
 class DeterministicPolicy:
     """The network's action; with noise when exploring, uniformly random while the weights say so.
 
@@ -68,20 +61,18 @@ class DeterministicPolicy:
         self.noise = noise
         self.random = True
 
-    def initial(self, batch: int) -> Noise:
-        return Noise(np.zeros((batch, len(self.half)), np.float32))
+    def initial(self, batch: int) -> Carry:
+        return {"noise": np.zeros((batch, len(self.half)), np.float32)}
 
-    def act(
-        self, carry: Noise, step: Step, rng: np.random.Generator, explore: bool
-    ) -> tuple[Carry, Array, Array | None]:
+    def act(self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool) -> Acted:
         if explore and self.random:
-            action = rng.uniform(-1, 1, carry.level.shape).astype(np.float32)
-            return carry, self.center + self.half * action, None
+            action = rng.uniform(-1, 1, carry["noise"].shape).astype(np.float32)
+            return Acted(carry, self.center + self.half * action, {})
         action = self.forward(step.obs)
         if explore:
-            carry = Noise(self.noise(carry.level, rng))
-            action = (action + carry.level).clip(-1, 1)
-        return carry, self.center + self.half * action, None
+            carry = {"noise": self.noise(carry["noise"], rng)}
+            action = (action + carry["noise"]).clip(-1, 1)
+        return Acted(carry, self.center + self.half * action, {})
 
     def load(self, weights: Array) -> None:
         self.flat.load(weights)

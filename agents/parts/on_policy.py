@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.api import Carry, Unroll
 from agents.config import Network, Normalize
 from agents.parts.networks import acting, normalize, torso_of
 from agents.parts.normalizer import Normalizer
+from agents.records import Acted, Carry, Unroll, forgets
 from agents.returns import gae
 from agents.stochastic import Stochastic
 from envs.api import Array, Spec, Step
@@ -92,13 +92,11 @@ class StochasticPolicy:
         self.flat = Flat(network)
         self.forward = acting(network, device)
 
-    def initial(self, batch: int) -> Carry:
-        return None
+    initial = staticmethod(forgets)
 
-    def act(
-        self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool
-    ) -> tuple[Carry, Array, Array | None]:
-        return carry, *self.family.act(self.forward(step.obs), step.mask, rng, explore)
+    def act(self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool) -> Acted:
+        action, log_prob = self.family.act(self.forward(step.obs), step.mask, rng, explore)
+        return Acted(carry, action, {} if log_prob is None else {"log_prob": log_prob})
 
     def load(self, weights: Array) -> None:
         self.flat.load(weights)
@@ -125,12 +123,11 @@ def rows_of(
     device: torch.device,
 ) -> Rows:
     """Values, advantages and targets of an unroll [T, B], flattened to n = T * B rows."""
-    if unroll.log_prob is None:
-        raise ValueError("this learns from unrolls with log-probabilities, and these have none")
     steps, count = unroll.reward.shape
     obs = torch.from_numpy(unroll.obs).to(device).flatten(0, 1)
     value = network.values(obs).reshape(steps + 1, count)
-    cut = network.values(torch.from_numpy(unroll.cut_obs).to(device)) if len(unroll.cut_at) else None
+    _, shown = unroll.cut()
+    cut = network.values(torch.from_numpy(shown).to(device)) if len(shown) else None
     advantage = advantages(unroll, normalizer.scale(unroll.reward), value, cut, discount, lambda_)
 
     def flat(array: Array) -> Tensor:
@@ -140,7 +137,7 @@ def rows_of(
         obs=obs[: steps * count],
         mask=None if unroll.mask is None else flat(unroll.mask[:-1]),
         action=flat(unroll.action),
-        log_prob=flat(unroll.log_prob),
+        log_prob=flat(unroll.extras["log_prob"]),
         advantage=flat(advantage),
         target=flat(advantage + value[:-1]),
         value=flat(value[:-1]),
@@ -152,11 +149,12 @@ def advantages(
 ) -> Array:
     """Generalized advantage estimates [T, B] float32.
 
-    reward [T, B]: the unroll's, or scaled; value [T + 1, B] of its observations, cut [K] of its cut_obs, if there are.
+    reward [T, B]: the unroll's, or scaled; value [T + 1, B] of its observations, cut [C] of what its truncated steps
+    led to, if there are.
     """
     following = value[1:].copy()
     if cut is not None:
-        following.reshape(-1)[unroll.cut_at] = cut
+        following.reshape(-1)[unroll.cut()[0]] = cut
     discounts = np.where(unroll.terminated, 0, unroll.discount(discount)).astype(np.float32)
     return gae(reward, value[:-1], following, discounts, unroll.terminated | unroll.truncated, lambda_)
 

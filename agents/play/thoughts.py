@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from agents.api import Player
+from agents.api import Player, fresh
 from agents.search.players import SearchPlayer
 from agents.search.rollouts import Rollouts
 from envs.api import Array, Positions
@@ -41,7 +41,7 @@ def think(player: Player, positions: Positions, rng: np.random.Generator, simula
     """About one position [1, W] in which a seat is to move. simulations: of a player that has a `strength`."""
     if not isinstance(player, SearchPlayer):
         policy = player.probabilities(positions)[0] if isinstance(player, Mixed) else None
-        return Thought(int(player.choose(positions, rng)[0]), policy)
+        return Thought(int(fresh(player, positions, rng)[0]), policy)
     seeds = rng.integers(0, 2**64, 1, np.uint64)
     budgets = None if simulations is None else np.array([simulations])
     found = player.search.run(positions, player.evaluator, seeds, budgets=budgets)

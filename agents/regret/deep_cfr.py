@@ -24,10 +24,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.api import Actor, Algorithm, Enter, Episodes, Experience, Parts, Player, Round, Sample, State
+from agents.api import Actor, Algorithm, Enter, Parts, Player, State
 from agents.memory.ratio import EveryCollection
 from agents.memory.reservoir import Reservoir
 from agents.parts.state import restore, state_of
+from agents.records import Episodes, Experience, Round, Sample
 from agents.regret.config import DeepCFR
 from agents.regret.lockstep import Advantages, Strategies, Traversals, regret_matching, traverse, turn
 from agents.regret.networks import Acting, Exploitability, Infosets, Network, StrategyPlayer

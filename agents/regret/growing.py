@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents.api import State
+from agents.api import State, fresh
 from agents.explore import draw
+from agents.records import Carry, forgets
 from agents.regret.infosets import UNKNOWN, InfosetTable, fingerprints
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions
 from experiment.seeding import Seeds
@@ -206,8 +207,10 @@ class TablePlayer:
         records[choice] = self.table.find(known[choice], counts[choice], grow=False)
         return self.table.policy(records, legal, average=True)
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
-        return draw(self.probabilities(positions), rng.random(len(positions)))
+    begin = staticmethod(forgets)
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
+        return carry, draw(self.probabilities(positions), rng.random(len(positions)))
 
 
 def returns(game: Game, players: list[TablePlayer], count: int, rng: np.random.Generator) -> Array:
@@ -221,7 +224,7 @@ def returns(game: Game, players: list[TablePlayer], count: int, rng: np.random.G
             action[lucky] = draw(game.chance(positions[lucky]), rng.random(int(lucky.sum())))
         for p, player in enumerate(players):
             if (seat == p).any():
-                action[seat == p] = player.choose(positions[seat == p], rng)
+                action[seat == p] = fresh(player, positions[seat == p], rng)
         going = seat != TERMINAL
         positions = positions.copy()
         positions[going] = game.step(positions[going], action[going])

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from agents.api import Actor, Enter, Episodes, Experience, Parts, Round, Sample, State
+from agents.api import Actor, Enter, Parts, State
 from agents.memory.ratio import EveryCollection
+from agents.records import Episodes, Experience, Round, Sample
 from agents.regret.best_response import measures
 from agents.regret.config import MCCFR
 from agents.regret.policies import normalized

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from agents.api import State
 from agents.explore import draw
 from agents.parts.networks import acting
+from agents.records import Carry, forgets
 from agents.regret.best_response import nash_conv
 from agents.regret.config import DeepCFR
 from agents.regret.lockstep import regret_matching, turn
@@ -143,8 +144,10 @@ class StrategyPlayer:
         """[n, A] for whoever is to move."""
         return softmax(self.network(self.game.information_tensor(positions)), self.game.legal(positions))
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
-        return draw(self.probabilities(positions), rng.random(len(positions)))
+    begin = staticmethod(forgets)
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
+        return carry, draw(self.probabilities(positions), rng.random(len(positions)))
 
 
 def _tree(config: DeepCFR, game: Game) -> Tree:

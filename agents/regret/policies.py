@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents.api import Player
+from agents.api import Player, fresh
 from agents.explore import draw
+from agents.records import Carry, forgets
 from agents.regret.forms import multiply_down
 from agents.regret.tree import Tree
 from envs.api import Array, Game, Positions
@@ -114,7 +115,7 @@ def of_player(tree: Tree, game: Game, player: Player) -> Array:
     """
 
     def always(positions: Positions) -> Array:
-        chosen, again = (player.choose(positions, np.random.default_rng(seed)) for seed in (0, 1))
+        chosen, again = (fresh(player, positions, np.random.default_rng(seed)) for seed in (0, 1))
         if (chosen != again).any():
             raise ValueError(f"{player.name} draws its actions and doesn't tell their probabilities")
         return np.eye(game.spec.actions)[chosen]
@@ -192,5 +193,7 @@ class TabularPlayer:
             found[row, choice.actions] = choice.probabilities
         return found
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
-        return draw(self.probabilities(positions), rng.random(len(positions)))
+    begin = staticmethod(forgets)
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
+        return carry, draw(self.probabilities(positions), rng.random(len(positions)))

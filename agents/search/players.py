@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from agents.records import Carry, forgets
 from agents.search.api import Evaluator
 from agents.search.config import Search as Options
 from agents.search.rollouts import Rollouts
@@ -27,7 +28,9 @@ class SearchPlayer:
         nodes = max(1, options.simulations) * min(game.spec.actions, 16)
         self.together = max(1, TOGETHER // nodes) if options.seconds is None else None
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
+    begin = staticmethod(forgets)
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
         """[n] int64. Raises ValueError for positions in which nobody is to move."""
         seeds = rng.integers(0, 2**64, len(positions), np.uint64)
         legal = self.game.legal(positions)
@@ -37,7 +40,7 @@ class SearchPlayer:
         for begin in range(0, len(rows), step):
             some = rows[begin : begin + step]
             actions[some] = self.search.run(positions[some], self.evaluator, seeds[some]).action
-        return actions
+        return carry, actions
 
 
 def mcts(game: Game, simulations: int | None = None, seconds: float | None = None, rollouts: int = 1) -> SearchPlayer:

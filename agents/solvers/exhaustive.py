@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents.api import Player
+from agents.api import Player, fresh
 from agents.solvers.backward_induction import TooLarge, distinct, moves
 from envs.api import TERMINAL, Array, Game
 
@@ -58,7 +58,7 @@ def play_every_line(
         if len(own):
             asked += len(own)
             parent = np.concatenate([parent, own])
-            action = np.concatenate([action, player.choose(positions[own], rng)])
+            action = np.concatenate([action, fresh(player, positions[own], rng)])
         positions, child = distinct(game.step(positions[parent], action))
         lines = np.bincount(child, lines[parent], len(positions))
         first = np.zeros(len(positions), np.int64)

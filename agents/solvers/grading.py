@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents.api import Player
+from agents.api import Player, fresh
 from agents.arena.estimates import Interval, wilson
 from agents.solvers.connect_four_solver import ILLEGAL, ConnectFourSolver
 from envs.api import Array, Game, Positions
@@ -66,7 +66,7 @@ class Line(NamedTuple):
 
 def error_rate(player: Player, graded: Graded, rng: np.random.Generator) -> ErrorRate:
     """Let a player move once in each position. Raises ValueError if it chooses an illegal action."""
-    actions = player.choose(graded.positions, rng)
+    actions = fresh(player, graded.positions, rng)
     chosen = graded.values[np.arange(len(actions)), actions]
     if (chosen == ILLEGAL).any():
         row = int((chosen == ILLEGAL).argmax())

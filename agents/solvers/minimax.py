@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from agents.records import Carry, forgets
 from agents.solvers.alpha_beta import AlphaBeta
 from envs.api import Array, Game, Positions
 
@@ -33,9 +34,11 @@ class Minimax:
         self.nodes = NODES if depth is None and nodes is None and seconds is None else nodes
         self.search = AlphaBeta(game)
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
+    begin = staticmethod(forgets)
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
         """[n] int64. The draws for a position don't depend on the positions beside it, but for how many come before."""
-        return np.array(
+        return carry, np.array(
             [self.search.search(position, self.depth, self.nodes, self.seconds, rng).action for position in positions],
             np.int64,
         )

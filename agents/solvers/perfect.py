@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from agents.records import Carry, forgets
 from agents.solvers.connect_four_solver import ConnectFourSolver
 from agents.solvers.grading import sensible
 from envs.api import TERMINAL, Array, Game, Positions
@@ -25,9 +26,11 @@ class Perfect:
         columns = game.spec.actions
         self.central = sorted(range(columns), key=lambda column: abs(2 * column - columns + 1))
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
+    begin = staticmethod(forgets)
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
         """[n] int64."""
-        return np.array([self._one(positions[row : row + 1], rng) for row in range(len(positions))], np.int64)
+        return carry, np.array([self._one(positions[row : row + 1], rng) for row in range(len(positions))], np.int64)
 
     def _one(self, position: Positions, rng: np.random.Generator) -> int:
         stones = sum(int(word).bit_count() for word in position[0, 1:3])

@@ -19,13 +19,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from agents.api import Actor, Algorithm, Parts, Round, Sample, State
+from agents.api import Actor, Algorithm, Parts, State
 from agents.losses import double_target, huber, max_target
 from agents.memory.choose import replay
 from agents.parts.action_values import EpsilonGreedy, QNetwork
 from agents.parts.normalizer import Normalizer
 from agents.parts.state import restore, state_of
-from agents.rollout import NStep, actor_of
+from agents.records import Round, Sample
+from agents.rollout import actor_of
 from agents.schedules import value as scheduled
 from agents.value.config import DQN
 from envs.api import Array, Spec
@@ -144,7 +145,6 @@ def actor(config: DQN, index: int, incarnation: int) -> Actor:
         policy,
         index,
         incarnation,
-        rows=lambda spec: None if spec.frames > 1 else NStep(config.learner.n_step, config.learner.discount),
         observations=config.normalize.observations,
     )
 

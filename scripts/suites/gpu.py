@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from agents.actor_critic.config import PPO
 from agents.actor_critic.ppo import make
-from agents.api import Sample, Unroll
+from agents.records import Sample, Unroll
 from agents.registry import parse
 from envs.api import Discrete, Spec
 from experiment.seeding import Seeds
@@ -37,13 +37,14 @@ def unroll(rng: np.random.Generator) -> Unroll:
     return Unroll(
         obs=rng.standard_normal((STEPS + 1, COUNT, 4), np.float32),
         mask=None,
+        first=np.zeros((STEPS + 1, COUNT), bool),
         action=rng.integers(0, 2, shape),
-        log_prob=np.full(shape, np.log(0.5), np.float32),
+        extras={"log_prob": np.full(shape, np.log(0.5), np.float32)},
         reward=np.ones(shape, np.float32),
         terminated=rng.random(shape) < 0.05,
         truncated=np.zeros(shape, bool),
-        cut_obs=np.empty((0, 4), np.float32),
-        cut_at=np.empty(0, np.int64),
+        final_obs=np.empty((0, 4), np.float32),
+        final_at=np.empty(0, np.int64),
     )
 
 
@@ -92,7 +93,9 @@ def cleanrl(compiled: bool, device: str) -> Iterator[Trial]:
     adam = torch.optim.Adam(agent.parameters(), lr=3e-4, eps=1e-5, fused=True)
     collected = unroll(np.random.default_rng(0))
     obs = torch.from_numpy(collected.obs[:-1]).flatten(0, 1).to(device)
-    action, log_prob = (torch.from_numpy(x).flatten().to(device) for x in (collected.action, collected.log_prob))
+    action, log_prob = (
+        torch.from_numpy(x).flatten().to(device) for x in (collected.action, collected.extras["log_prob"])
+    )
     advantage, target = torch.randn(2, len(obs), device=device)
     loss = torch.compile(loss_of, fullgraph=True, dynamic=False) if compiled else loss_of
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from agents.api import Parts, Round
+from agents.api import Parts
+from agents.records import Round
 from agents.registry import algorithm, parse
 from envs.api import Array
 from experiment.seeding import Seeds
@@ -31,7 +32,7 @@ def learned(name: str, compile: str) -> Array:
     asked = algorithm(kind).load()
     assert asked.make is not None and asked.actor is not None
     actor: Any = asked.actor(config, 0, 0)
-    learner, memory, _ = parts = asked.make(config, actor.rollout.env.spec, Seeds(0), CPU)
+    learner, memory, *_ = parts = asked.make(config, actor.rollout.env.spec, Seeds(0), CPU)
     assert isinstance(parts, Parts)
     for collection in range(3):
         actor.load(learner.weights(), collection)

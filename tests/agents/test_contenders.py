@@ -30,7 +30,7 @@ def shown(obs: Array, mask: Array | None = None) -> Step:
 def draw(actions: Actions, mask: Array | None = None, rows: int = 30_000) -> Array:
     rng = np.random.default_rng(0)
     masks = None if mask is None else np.tile(mask, (rows, 1))
-    return contender("random", world(actions)).act(None, shown(np.zeros((rows, 1)), masks), rng, False)[1]
+    return contender("random", world(actions)).act({}, shown(np.zeros((rows, 1)), masks), rng, False).action
 
 
 def test_random_is_uniform_over_the_legal_actions() -> None:
@@ -142,7 +142,7 @@ def test_a_model_acts_as_it_does_at_home(algorithm: str, tmp_path: Path) -> None
     obs = gymnasium.make(spec.name).observation_space.sample()[None].repeat(5, 0)
     obs += np.random.default_rng(0).normal(size=obs.shape).astype(np.float32)
     for name in (f"sb3:{tmp_path}/model.zip", f"sb3:{algorithm.lower()}:{tmp_path}/model.zip"):
-        action = contender(name, spec, trust=True).act(None, shown(obs), np.random.default_rng(0), explore=False)[1]
+        action = contender(name, spec, trust=True).act({}, shown(obs), np.random.default_rng(0), explore=False).action
         assert action.tolist() == model.predict(obs, deterministic=True)[0].tolist()
     other = PENDULUM if spec is CARTPOLE else CARTPOLE
     with pytest.raises(ValueError, match=rf"does not fit {other.name}: it observes Box"):

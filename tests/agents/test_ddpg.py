@@ -11,7 +11,7 @@ from torch import Tensor
 
 from agents.actor_critic.config import DDPG
 from agents.actor_critic.ddpg import Batch, Learner, policy
-from agents.api import Round, Sample, Transition
+from agents.records import Round, Sample, Transition
 from agents.registry import parse
 from envs.api import Continuous, Discrete, Spec, Step
 from experiment.seeding import Seeds
@@ -162,14 +162,14 @@ def test_actions_are_scaled_to_the_bounds_and_random_at_first() -> None:
     learner, actor = learner_of(options), policy(options, SPEC, CPU)
     actor.load(learner.weights())
     rng = np.random.default_rng(0)
-    _, action, _ = actor.act(actor.initial(2_000), shown(2_000), rng, explore=True)
+    action = actor.act(actor.initial(2_000), shown(2_000), rng, explore=True).action
     np.testing.assert_allclose(action.min(0), [-2, 0], atol=0.02)
     np.testing.assert_allclose(action.max(0), [2, 1], atol=0.02)
     np.testing.assert_allclose(action.mean(0), [0, 0.5], atol=0.15)
     learner.begin_round(Round(0, 1_000))
     actor.load(learner.weights())
-    _, action, _ = actor.act(actor.initial(2_000), shown(2_000), rng, explore=True)
-    _, greedy, _ = actor.act(actor.initial(1), shown(1), rng, explore=False)
+    action = actor.act(actor.initial(2_000), shown(2_000), rng, explore=True).action
+    greedy = actor.act(actor.initial(1), shown(1), rng, explore=False).action
     np.testing.assert_allclose(action.mean(0), greedy[0], atol=0.03)
     np.testing.assert_allclose(action.std(0), [0.2, 0.05], rtol=0.1)  # sigma 0.1 of half the range
 

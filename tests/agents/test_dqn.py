@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.api import Round, Sample, Transition
+from agents.records import Round, Sample, Transition
 from agents.registry import parse
 from agents.value.config import DQN
 from agents.value.dqn import Batch, Learner, policy
@@ -165,9 +165,9 @@ def test_epsilon_travels_with_the_weights() -> None:
     obs = np.zeros((4_000, 3), np.float32)
     none = np.zeros(4_000, bool)
     step = Step(obs, None, none.astype(np.int64), np.zeros((4_000, 1)), none, none, obs)
-    _, greedy, _ = actor.act(None, step, np.random.default_rng(0), explore=False)
+    greedy = actor.act({}, step, np.random.default_rng(0), explore=False).action
     assert (greedy == greedy[0]).all()
-    _, action, _ = actor.act(None, step, np.random.default_rng(0), explore=True)
+    action = actor.act({}, step, np.random.default_rng(0), explore=True).action
     assert (action != greedy).mean() == pytest.approx(0.5 * 3 / 4, abs=4 * (0.25 / 4_000) ** 0.5)
 
 

@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.api import Experience
 from agents.config import Runtime
 from agents.fleet.local import LocalFleet
 from agents.fleet.ray_fleet import RayFleet, reach
 from agents.fleet.restarts import FleetError, Restarts
+from agents.records import Experience
 from agents.registry import algorithm, parse
 from agents.wiring import fleet, parts
 from envs.gymnasium_env import episode_seed
@@ -60,7 +60,7 @@ def running(settings: Any) -> Iterator[tuple[Fleet, Callable[[], list[Experience
 
 
 def observations(experiences: list[Experience]) -> np.ndarray[Any, Any]:
-    return np.concatenate([experience.rows.obs for experience in experiences])
+    return np.concatenate([experience.rows.obs[:-1].reshape(-1, 4) for experience in experiences])
 
 
 def until(happened: Callable[[], bool], collect: Callable[[], list[Experience]]) -> list[list[Experience]]:
@@ -114,7 +114,7 @@ def test_an_actor_whose_world_fails_is_replaced_by_one_with_other_episodes(fault
         assert actor.rollout.env._seed == seeds[1]
     (last,) = delivered[-1]
     assert last.version == 2, "current weights"
-    assert (last.steps, len(last.rows.obs)) == (7, 7), "what the failed actor had half collected is lost"
+    assert (last.steps, len(last.rows.reward)) == (7, 7), "what the failed actor had half collected is lost"
     assert last.episodes.lengths == [], "and so is its unfinished episode"
 
 
@@ -197,8 +197,8 @@ def test_an_asynchronous_run_learns_from_every_step_once(tmp_path: Path, ray_her
     run = raw("dqn", runtime=asynchronous, learner={"n_step": 1}, memory={"capacity": 1000, "prioritized": None})
     assert train(run, tmp_path / "run") == 0
     saved = state(tmp_path / "run")
-    assert saved["loop"]["steps"] == saved["memory"]["table"]["added"] == 600
-    shown = saved["memory"]["table"]["fields"]["obs"]
+    assert saved["loop"]["steps"] == saved["memory"]["table"]["made"] == 600
+    shown = saved["memory"]["table"]["rings"]["obs"]
     assert len(np.unique(shown, axis=0)) == 600
     assert saved["learner"]["updates"] == (600 - 50) * 0.3
     assert saved["loop"]["version"] == 120  # one experience of 5 steps of 1 row each at a time

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from agents.api import Episodes, Experience, Sample, State, Transition, Unroll
-from agents.memory.frames import NOWHERE, Frames
-from agents.memory.latest import Latest, side_by_side
+from agents.api import State
+from agents.memory.few import NOWHERE
+from agents.memory.frames import Frames
+from agents.memory.latest import Latest
 from agents.memory.prioritized import Prioritized, _offsets
 from agents.memory.ratio import EveryCollection, PerStep
 from agents.memory.replay import Replay, Selection
 from agents.memory.table import Change, NotEnoughMemory, Table, available_memory
 from agents.memory.uniform import Uniform
+from agents.records import Episodes, Experience, Sample, Transition, Unroll, side_by_side
 from envs.api import Array
 
 
@@ -38,7 +40,9 @@ def assert_equal(a: Any, b: Any) -> None:
     assert type(a) is type(b)
     for name, x, y in zip(a._fields, a, b, strict=True):
         assert (x is None) == (y is None), name
-        if x is not None:
+        if isinstance(x, dict):
+            assert x.keys() == y.keys() and all((x[key] == y[key]).all() for key in x), name
+        elif x is not None:
             assert x.dtype == y.dtype, name
             np.testing.assert_array_equal(x, y, err_msg=name)
 
@@ -109,36 +113,50 @@ def test_table_resumes_exactly_and_stores_what_is_filled() -> None:
 
 def random_unroll(rng: np.random.Generator, length: int, count: int) -> Unroll:
     truncated = rng.random((length, count)) < 0.3
-    cut_at = np.flatnonzero(truncated)
+    terminated = ~truncated & (rng.random((length, count)) < 0.3)
+    final_at = np.flatnonzero(terminated | truncated)
     return Unroll(
         obs=rng.normal(size=(length + 1, count, 3)).astype(np.float32),
         mask=rng.random((length + 1, count, 4)) < 0.5,
         action=rng.integers(0, 4, (length, count)),
-        log_prob=rng.normal(size=(length, count)).astype(np.float32),
+        first=rng.random((length + 1, count)) < 0.3,
         reward=rng.normal(size=(length, count)).astype(np.float32),
-        terminated=~truncated & (rng.random((length, count)) < 0.3),
+        terminated=terminated,
         truncated=truncated,
-        cut_obs=rng.normal(size=(len(cut_at), 3)).astype(np.float32),
-        cut_at=cut_at,
-        cut_mask=rng.random((len(cut_at), 4)) < 0.5,
+        final_obs=rng.normal(size=(len(final_at), 3)).astype(np.float32),
+        final_at=final_at,
+        final_mask=rng.random((len(final_at), 4)) < 0.5,
         turn=np.where(rng.random((length, count)) < 0.5, -1, 1).astype(np.float32),
+        extras={"log_prob": rng.normal(size=(length, count)).astype(np.float32)},
+        carry={"state": rng.normal(size=(count, 2)).astype(np.float32)},
     )
 
 
 def columns(unroll: Unroll, start: int, stop: int) -> Unroll:
     count, width = unroll.reward.shape[1], stop - start
-    kept = (unroll.cut_at % count >= start) & (unroll.cut_at % count < stop)
-    at = unroll.cut_at[kept]
-    fields: list[Any] = [field if field is None else field[:, start:stop] for field in unroll[:-4]]
-    assert unroll.cut_mask is not None and unroll.turn is not None
-    cuts = [unroll.cut_obs[kept], at // count * width + at % count - start, unroll.cut_mask[kept]]
-    columns: list[Any] = [*fields, *cuts, unroll.turn[:, start:stop]]
-    return Unroll(*columns)
+    kept = (unroll.final_at % count >= start) & (unroll.final_at % count < stop)
+    at = unroll.final_at[kept]
+    assert unroll.mask is not None and unroll.final_mask is not None and unroll.turn is not None
+    return Unroll(
+        obs=unroll.obs[:, start:stop],
+        mask=unroll.mask[:, start:stop],
+        first=unroll.first[:, start:stop],
+        action=unroll.action[:, start:stop],
+        reward=unroll.reward[:, start:stop],
+        terminated=unroll.terminated[:, start:stop],
+        truncated=unroll.truncated[:, start:stop],
+        final_obs=unroll.final_obs[kept],
+        final_at=at // count * width + at % count - start,
+        final_mask=unroll.final_mask[kept],
+        turn=unroll.turn[:, start:stop],
+        extras={"log_prob": unroll.extras["log_prob"][:, start:stop]},
+        carry={"state": unroll.carry["state"][start:stop]},
+    )
 
 
 def test_latest_joins_actors_as_if_they_were_one() -> None:
     whole = random_unroll(np.random.default_rng(0), 9, 6)
-    assert len(whole.cut_at) > 5
+    assert len(whole.final_at) > 5
     memory = Latest()
     for start, stop in ((0, 1), (1, 4), (4, 6)):
         memory.add(experience(columns(whole, start, stop)))
@@ -189,19 +207,21 @@ class Stream:
         terminated = rng.random(shape) < 0.15
         truncated = ~terminated & (rng.random(shape) < 0.15)
         action, reward = rng.integers(0, 6, shape), rng.normal(size=shape).astype(np.float32)
-        obs, cut_obs = [np.stack(self.obs)], []
+        obs, final_obs = [np.stack(self.obs)], []
         for t in range(length):
             for b in range(self.count):
                 after = np.concatenate([self.obs[b][1:], rng.integers(0, 256, (1, 3, 2), np.uint8)])
                 step = {"obs": self.obs[b], "action": action[t, b], "reward": reward[t, b], "after": after}
                 self.past[b].append(step | {"terminated": terminated[t, b], "truncated": truncated[t, b]})
-                if truncated[t, b]:
-                    cut_obs.append(after)
+                if truncated[t, b] or terminated[t, b]:
+                    final_obs.append(after)
                 self.obs[b] = self.opening() if terminated[t, b] or truncated[t, b] else after
             obs.append(np.stack(self.obs))
-        finals = np.stack(cut_obs) if cut_obs else np.empty((0, self.stack, 3, 2), np.uint8)
-        cut_at = np.flatnonzero(truncated)
-        return Unroll(np.stack(obs), None, action, None, reward, terminated, truncated, finals, cut_at)
+        finals = np.stack(final_obs) if final_obs else np.empty((0, self.stack, 3, 2), np.uint8)
+        final_at = np.flatnonzero(terminated | truncated)
+        first = np.ones((length + 1, self.count), bool)
+        first[1:] = terminated | truncated
+        return Unroll(np.stack(obs), None, first, action, reward, terminated, truncated, finals, final_at)
 
 
 def transition(past: list[dict[str, Any]], t: int, n: int, gamma: float) -> dict[str, Any] | None:
@@ -211,9 +231,8 @@ def transition(past: list[dict[str, Any]], t: int, n: int, gamma: float) -> dict
         total += gamma**k * float(step["reward"])
         if step["terminated"] or step["truncated"] or k == n - 1:
             discount = 0.0 if step["terminated"] else gamma ** (k + 1)
-            next_obs = step["obs"] if step["terminated"] else step["after"]
             start = {"obs": past[t]["obs"], "action": past[t]["action"]}
-            return start | {"reward": total, "discount": discount, "next_obs": next_obs}
+            return start | {"reward": total, "discount": discount, "next_obs": step["after"]}
     return None
 
 
@@ -245,7 +264,7 @@ def assert_frames_are_right(memory: Frames, streams: list[Stream]) -> None:
     assert_equal(memory.gather(np.array(order)), whole.gather(np.arange(len(order))))
     for few, ring in ((memory.openings, "opening"), (memory.closings, "closing")):  # what is overwritten is forgotten
         kept = memory.rings[ring][memory.rings[ring] != NOWHERE].tolist()
-        assert sorted(kept + few.free) == list(range(0 if few.arrays is None else len(few.arrays)))
+        assert sorted(kept + few.free) == list(range(len(few.arrays[0]) if few.arrays else 0))
 
 
 @pytest.mark.parametrize("n_step", [1, 3])
@@ -295,12 +314,13 @@ def test_frames_take_one_picture_per_step() -> None:
         never_cut = np.empty((0, 4, side, side), np.uint8)
         black = np.zeros((size // 4 + 1, 4, 4, side, side), np.uint8)
         action, reward = rng.integers(0, 6, never.shape), np.zeros(never.shape, np.float32)
+        first = np.zeros((len(never) + 1, 4), bool)
         memory.add(
-            experience(Unroll(black, None, action, None, reward, never, never, never_cut, np.empty(0, np.int64)))
+            experience(Unroll(black, None, first, action, reward, never, never, never_cut, np.empty(0, np.int64)))
         )
     rings = sum(ring.nbytes for ring in memory.rings.values())
     assert rings < 1.02 * capacity * side * side
-    assert memory.openings.arrays is None
+    assert not memory.openings.arrays
 
 
 def test_frames_refuse_what_they_cannot_keep() -> None:

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import json
 from io import StringIO
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from agents.api import Episodes
 from agents.arena.paired import compare, evaluate, film, record, table
+from agents.records import Acted, Carry, Episodes
 from envs.api import Array, Discrete, Spec, Step
 
 
@@ -59,26 +59,22 @@ class Fate:
     def close(self) -> None: ...
 
 
-class Memory(NamedTuple):
-    steps: Array  # [B]
-    picture: Array  # [B, 2, 2]
-
-
 class Always:
     """Always the same action; counts the steps of each episode in its carry and compares with what it is shown."""
 
     def __init__(self, action: int) -> None:
         self.action, self.explored, self.seen = action, False, set[tuple[int, int]]()
 
-    def initial(self, batch: int) -> Memory:
-        return Memory(np.zeros(batch), np.zeros((batch, 2, 2)))
+    def initial(self, batch: int) -> Carry:
+        return {"steps": np.zeros(batch), "picture": np.zeros((batch, 2, 2))}
 
-    def act(self, carry: Memory, step: Step, rng: Any, explore: bool) -> tuple[Memory, Array, None]:
+    def act(self, carry: Carry, step: Step, rng: Any, explore: bool) -> Acted:
         self.explored |= explore
-        assert carry.steps.tolist() == step.obs[:, 2].tolist()
-        assert (carry.picture == carry.steps[:, None, None]).all()
+        assert carry["steps"].tolist() == step.obs[:, 2].tolist()
+        assert (carry["picture"] == carry["steps"][:, None, None]).all()
         self.seen |= {(int(row), int(episode)) for row, episode, *_ in step.obs}
-        return Memory(carry.steps + 1, carry.picture + 1), np.full(len(step.obs), self.action), None
+        older = {name: age + 1 for name, age in carry.items()}
+        return Acted(older, np.full(len(step.obs), self.action), {})
 
     def load(self, weights: Array) -> None: ...
 
@@ -86,9 +82,8 @@ class Always:
 class Alternating(Always):
     """Action 1 in long episodes only: pays 10 or nothing."""
 
-    def act(self, carry: Memory, step: Step, rng: Any, explore: bool) -> tuple[Memory, Array, None]:
-        carry, _, _ = super().act(carry, step, rng, explore)
-        return carry, step.obs[:, 3].astype(np.int64), None
+    def act(self, carry: Carry, step: Step, rng: Any, explore: bool) -> Acted:
+        return super().act(carry, step, rng, explore)._replace(action=step.obs[:, 3].astype(np.int64))
 
 
 def played(policy: Always, count: int, episodes: int, seed: int = 0) -> Episodes:

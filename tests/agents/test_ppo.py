@@ -13,8 +13,8 @@ from torch import Tensor
 
 from agents.actor_critic.config import PPO
 from agents.actor_critic.ppo import Learner, actor, make
-from agents.api import Round, Sample, Unroll
 from agents.parts.on_policy import Rows
+from agents.records import Round, Sample, Unroll
 from agents.registry import parse
 from envs.api import Array, Discrete, Spec
 from experiment.seeding import Seeds
@@ -128,8 +128,11 @@ def played(learner: Learner, count: int, rng: np.random.Generator) -> Unroll:
     obs[HORIZON] = np.eye(2)[state]
     terminated = np.zeros((HORIZON, count), bool)
     terminated[-1] = True
-    nothing = np.zeros((0, 2), np.float32), np.zeros(0, np.int64)
-    return Unroll(obs, None, action, log_prob, reward, terminated, np.zeros_like(terminated), *nothing)
+    first = np.zeros((HORIZON + 1, count), bool)
+    first[[0, -1]] = True
+    finals = obs[HORIZON], (HORIZON - 1) * count + np.arange(count)
+    said = {"log_prob": log_prob}
+    return Unroll(obs, None, first, action, reward, terminated, np.zeros_like(terminated), *finals, extras=said)
 
 
 def test_policy_gradient_is_unbiased() -> None:
@@ -292,7 +295,7 @@ def test_advantages_bootstrap_from_the_true_last_observation() -> None:
     cut[2, 1] = True
     final = np.array([[0.7]], np.float32)
     unroll = unroll._replace(
-        terminated=np.zeros_like(cut), truncated=cut, cut_obs=final, cut_at=np.array([2 * 4 + 1], np.int64)
+        terminated=np.zeros_like(cut), truncated=cut, final_obs=final, final_at=np.array([2 * 4 + 1], np.int64)
     )
     rows = learner.rows(unroll)
     with torch.no_grad():

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from agents.api import Carry, Experience, Learner, Round
+from agents.api import Learner
 from agents.config import Control
+from agents.records import Carry, Experience, Round
 from agents.registry import algorithm, parse
 from agents.rollout import env_spec
 from envs.api import TERMINAL, Array, GameSpec, Step, VectorEnv
@@ -144,7 +145,7 @@ def train(
     spec = actor.rollout.env.spec
     if broken:
         actor.rollout.env = Deadly(actor.rollout.env, clock)
-    learner, memory, ratio = asked.make(config, spec, Seeds(config.seed), CPU)
+    learner, memory, ratio, _ = asked.make(config, spec, Seeds(config.seed), CPU)
     steps = rounds = 0
     actor.load(learner.weights(), 0)
     while steps < config.steps:
@@ -170,7 +171,7 @@ def act(config: Control, learner: Learner, obs: Array, mask: Array | None = None
     none = np.zeros(len(obs), bool)
     shown = Step(obs, mask, none.astype(np.int64), np.zeros((len(obs), 1)), none, none, obs)
     carry: Carry = policy.initial(len(obs))
-    _, action, _ = policy.act(carry, shown, np.random.default_rng(0), explore=False)
+    action = policy.act(carry, shown, np.random.default_rng(0), explore=False).action
     return np.asarray(action)
 
 
@@ -241,7 +242,7 @@ def test_both_seats_learn_to_win(name: str, opposed: bool, monkeypatch: pytest.M
     """
     monkeypatch.setattr("agents.rollout.make_game", lambda name: OneMoveEach())
     if not opposed:
-        monkeypatch.setattr("agents.api.Unroll.discount", lambda unroll, gamma: np.full(unroll.reward.shape, gamma))
+        monkeypatch.setattr("agents.records.Unroll.discount", lambda unroll, gamma: np.full(unroll.reward.shape, gamma))
     config, learner = train(DISCRETE[name], "", id="game:one_move_each")
     shown = np.array([[0, 0], [1, 0], [1, 1]], np.float32)
     mask = np.ones((3, 2), bool)

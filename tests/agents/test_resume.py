@@ -15,7 +15,8 @@ import pytest
 
 from agents.alphazero.selfplay import SelfPlay
 from agents.arena.ladder import Climber
-from agents.rollout import NStep, Rollout
+from agents.memory.steps import Steps
+from agents.rollout import Rollout
 from experiment.checkpoint import load
 from experiment.clocks import Every
 from supervised.trained import Trained
@@ -65,7 +66,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(runs: Path, name: str) -> N
     [
         ("ppo", Rollout, "rng", "/fleet"),
         ("ppo", Rollout, "env", "/fleet"),
-        ("dqn", NStep, "all", "/memory"),
+        ("dqn", Steps, "waiting", "/memory"),
         ("dqn", Trained, "target", "/learner"),
         ("ddpg", Rollout, "carry", "/fleet"),
         ("ppo", Every, "all", "/lines"),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 
 from agents import rollout
-from agents.api import Carry, Transition, Unroll
-from agents.rollout import NStep, Rollout, RolloutActor, restart
+from agents.memory.steps import Steps
+from agents.records import Acted, Carry, Episodes, Experience, Transition, Unroll
+from agents.rollout import Rollout, RolloutActor, restart
 from envs.api import Array, Discrete, Spec, Step
 from envs.games.make import make_game
 from envs.normalize import Moments, ReturnMoments
@@ -21,12 +22,14 @@ from envs.turn_env import TurnEnv
 class Anything:
     """A policy that plays any legal action."""
 
-    def initial(self, batch: int) -> None:
-        return None
+    def initial(self, batch: int) -> Carry:
+        return {}
 
-    def act(self, carry: None, step: Step, rng: np.random.Generator, explore: bool) -> tuple[None, Array, None]:
+    def act(self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool) -> Acted:
         assert step.mask is not None
-        return None, np.where(step.mask, rng.random(step.mask.shape), -1).argmax(1), None
+        return Acted({}, np.where(step.mask, rng.random(step.mask.shape), -1).argmax(1), {})
+
+    def load(self, weights: Array) -> None: ...
 
 
 class Scripted:
@@ -81,33 +84,29 @@ class Scripted:
     def close(self) -> None: ...
 
 
-class Steps(NamedTuple):
-    since_restart: Array  # [B]
-
-
 class Drawing:
     """Draws one of the legal actions; its log-probability is -action; its carry counts steps since a restart."""
 
-    def initial(self, batch: int) -> Steps:
-        return Steps(np.zeros(batch, int))
+    def initial(self, batch: int) -> Carry:
+        return {"age": np.zeros(batch, int)}
 
-    def act(self, carry: Steps, step: Step, rng: np.random.Generator, explore: bool) -> tuple[Carry, Array, Array]:
+    def act(self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool) -> Acted:
         assert explore
-        assert np.array_equal(carry.since_restart, step.obs[:, 2]), "the carry is as old as the episode"
+        assert np.array_equal(carry["age"], step.obs[:, 2]), "the carry is as old as the episode"
         action = rng.integers(4, size=len(step.obs))
-        return Steps(carry.since_restart + 1), action, -action.astype(np.float32)
+        return Acted({"age": carry["age"] + 1}, action, {"log_prob": -action.astype(np.float32)})
 
     def load(self, weights: Array) -> None: ...
 
 
 class Plain:
-    """No carry, no log-probabilities."""
+    """No carry, nothing beside the actions."""
 
-    def initial(self, batch: int) -> None:
-        return None
+    def initial(self, batch: int) -> Carry:
+        return {}
 
-    def act(self, carry: None, step: Step, rng: np.random.Generator, explore: bool) -> tuple[None, Array, None]:
-        return None, rng.integers(4, size=len(step.obs)), None
+    def act(self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool) -> Acted:
+        return Acted({}, rng.integers(4, size=len(step.obs)), {})
 
     def load(self, weights: Array) -> None: ...
 
@@ -144,14 +143,16 @@ def test_every_step_is_where_it_belongs() -> None:
             np.testing.assert_array_equal(unroll.terminated[t], expected.terminated)
             np.testing.assert_array_equal(unroll.truncated[t], expected.truncated)
             assert expected.final_mask is not None
-            cut = np.flatnonzero(expected.truncated)
-            finals += [(t * 3 + b, expected.final_obs[b], expected.final_mask[b]) for b in cut]
+            ended = np.flatnonzero(expected.terminated | expected.truncated)
+            finals += [(t * 3 + b, expected.final_obs[b], expected.final_mask[b]) for b in ended]
         np.testing.assert_array_equal(unroll.obs[length], expected.obs)
         np.testing.assert_array_equal(unroll.mask[length], expected.mask)
-        np.testing.assert_array_equal(unroll.log_prob, -unroll.action.astype(np.float32))
-        assert unroll.cut_at.tolist() == [at for at, _, _ in finals]
-        assert unroll.cut_mask is not None
-        for got, legal, (_, final, final_mask) in zip(unroll.cut_obs, unroll.cut_mask, finals, strict=True):
+        np.testing.assert_array_equal(unroll.extras["log_prob"], -unroll.action.astype(np.float32))
+        np.testing.assert_array_equal(unroll.first, unroll.obs[:, :, 2] == 0)
+        np.testing.assert_array_equal(unroll.carry["age"], unroll.obs[0, :, 2])
+        assert unroll.final_at.tolist() == [at for at, _, _ in finals]
+        assert unroll.final_mask is not None
+        for got, legal, (_, final, final_mask) in zip(unroll.final_obs, unroll.final_mask, finals, strict=True):
             np.testing.assert_array_equal(got, final)
             np.testing.assert_array_equal(legal, final_mask)
     assert env.terminated.any() and env.truncated.any()
@@ -176,10 +177,10 @@ def test_episodes_are_accounted_to_the_row_that_finished_them_across_collections
     assert len(expected) > 40
 
 
-def test_without_masks_and_log_probabilities_there_are_none() -> None:
+def test_without_masks_extras_and_carry_there_are_none() -> None:
     unroll, _ = begin(world(5, 2, 0), Plain()).collect(5)
     assert unroll.mask is None
-    assert unroll.log_prob is None
+    assert unroll.extras == unroll.carry == {}
 
 
 def test_a_carry_that_is_not_restarted_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,19 +191,23 @@ def test_a_carry_that_is_not_restarted_is_noticed(monkeypatch: pytest.MonkeyPatc
 
 
 def test_restart_touches_the_rows_that_ended_only() -> None:
-    class Two(NamedTuple):
-        a: Array
-        b: Array
-
-    carry = Two(np.arange(3.0), np.arange(12.0).reshape(3, 2, 2))
-    fresh = Two(np.full(3, -1.0), np.full((3, 2, 2), -1.0))
+    carry = {"a": np.arange(3.0), "b": np.arange(12.0).reshape(3, 2, 2)}
+    fresh = {"a": np.full(3, -1.0), "b": np.full((3, 2, 2), -1.0)}
     restarted = restart(carry, fresh, np.array([False, True, False]))
-    assert restarted.a.tolist() == [0, -1, 2]
-    np.testing.assert_array_equal(restarted.b, [carry.b[0], fresh.b[1], carry.b[2]])
-    assert restart(None, None, np.array([True])) is None
+    assert restarted["a"].tolist() == [0, -1, 2]
+    np.testing.assert_array_equal(restarted["b"], [carry["b"][0], fresh["b"][1], carry["b"][2]])
+    assert restart({}, {}, np.array([True])) == {}
 
 
 # n-step transitions ---------------------------------------------------------------------------------------------------
+
+
+def transitions(unrolls: list[Unroll], n: int, gamma: float) -> Transition:
+    """All that a memory of these unrolls can sample."""
+    memory = Steps(10_000, unrolls[0].reward.shape[1], gamma, n)
+    for unroll in unrolls:
+        memory.add(Experience(unroll, unroll.reward.size, Episodes([], []), 0, 0))
+    return memory.gather(np.arange(memory.size))
 
 
 def whole(steps: int, rows: int, seed: int, masked: bool) -> Unroll:
@@ -213,8 +218,8 @@ def whole(steps: int, rows: int, seed: int, masked: bool) -> Unroll:
 def walked(unroll: Unroll, n: int, gamma: float) -> list[Transition]:
     """The n-step transitions of every start that is complete, one by one: rows of time, then row."""
     steps, rows = unroll.reward.shape
-    cut = dict(zip(unroll.cut_at.tolist(), unroll.cut_obs, strict=True))
-    cut_mask = {} if unroll.cut_mask is None else dict(zip(unroll.cut_at.tolist(), unroll.cut_mask, strict=True))
+    last = dict(zip(unroll.final_at.tolist(), unroll.final_obs, strict=True))
+    last_mask = {} if unroll.final_mask is None else dict(zip(unroll.final_at.tolist(), unroll.final_mask, strict=True))
     found = []
     for t in range(steps - n + 1):
         for b in range(rows):
@@ -226,8 +231,10 @@ def walked(unroll: Unroll, n: int, gamma: float) -> list[Transition]:
                     break
                 i += 1
             dead = unroll.terminated[i, b]
-            after = unroll.obs[i, b] if dead else cut.get(i * rows + b, unroll.obs[i + 1, b])
-            mask = None if unroll.mask is None else cut_mask.get(i * rows + b, unroll.mask[i + 1, b])
+            after = last.get(i * rows + b, unroll.obs[i + 1, b])
+            mask = None if unroll.mask is None else unroll.mask[i + 1, b]
+            if not dead:
+                mask = last_mask.get(i * rows + b, mask)
             row = Transition(
                 unroll.obs[t, b],
                 unroll.action[t, b],
@@ -245,24 +252,22 @@ def walked(unroll: Unroll, n: int, gamma: float) -> list[Transition]:
 @pytest.mark.parametrize("masked", [False, True])
 def test_n_step_transitions_do_not_depend_on_how_steps_were_collected(n: int, chunks: list[int], masked: bool) -> None:
     expected = walked(whole(50, 3, 7, masked), n, 0.9)
-    roll, rows = begin(world(50, 3, 7, masked)), NStep(n, 0.9)
-    collected = [rows(roll.collect(chunk)[0]) for chunk in chunks]
+    roll = begin(world(50, 3, 7, masked))
+    found = transitions([roll.collect(chunk)[0] for chunk in chunks], n, 0.9)
     for name in Transition._fields:
-        parts = [getattr(rows, name) for rows in collected]
         if name == "next_mask" and not masked:
-            assert all(part is None for part in parts)
+            assert found.next_mask is None
             continue
-        np.testing.assert_array_equal(np.concatenate(parts), np.stack([getattr(row, name) for row in expected]))
+        np.testing.assert_array_equal(getattr(found, name), np.stack([getattr(row, name) for row in expected]))
 
 
 def test_no_transition_leads_into_another_episode() -> None:
-    roll, rows = begin(world(200, 3, 3)), NStep(3, 0.99)
-    for _ in range(40):
-        made = rows(roll.collect(5)[0])
-        np.testing.assert_array_equal(made.next_obs[:, :2], made.obs[:, :2])  # row and episode
-        steps = made.next_obs[:, 2] - made.obs[:, 2]
-        assert ((steps >= 1) | (made.discount == 0)).all()
-        assert (steps <= 3).all()
+    roll = begin(world(200, 3, 3))
+    made = transitions([roll.collect(5)[0] for _ in range(40)], 3, 0.99)
+    np.testing.assert_array_equal(made.next_obs[:, :2], made.obs[:, :2])  # row and episode
+    steps = made.next_obs[:, 2] - made.obs[:, 2]
+    assert ((steps >= 1) | (made.discount == 0)).all()
+    assert (steps <= 3).all()
     naive = whole(200, 3, 3, False)  # what obs[t + 1] would show
     assert (naive.obs[1:, :, 1] != naive.obs[:-1, :, 1]).any()
 
@@ -272,7 +277,7 @@ def test_no_transition_leads_into_another_episode() -> None:
 
 def actor(env: Scripted) -> RolloutActor:
     parts = {"observations": Moments((3,)), "returns": ReturnMoments(env.count, 0.9)}
-    return RolloutActor(begin(env), 5, 2, NStep(3, 0.9), reward_clip=20.0, **parts)  # type: ignore[arg-type]
+    return RolloutActor(begin(env), 5, 2, reward_clip=20.0, **parts)  # type: ignore[arg-type]
 
 
 def test_an_actor_goes_on_exactly_where_its_state_was_taken() -> None:
@@ -280,9 +285,9 @@ def test_an_actor_goes_on_exactly_where_its_state_was_taken() -> None:
     for _ in range(4):
         one.collect()
     state = one.state_dict()
-    before = {"rollout": {"carry": state["rollout"]["carry"]["since_restart"].copy()}}
+    before = {"rollout": {"carry": state["rollout"]["carry"]["age"].copy()}}
     expected = [one.collect() for _ in range(8)]
-    np.testing.assert_array_equal(state["rollout"]["carry"]["since_restart"], before["rollout"]["carry"])  # a copy
+    np.testing.assert_array_equal(state["rollout"]["carry"]["age"], before["rollout"]["carry"])  # a copy
     other.load_state_dict(state)
     for experience in expected:
         got = other.collect()
@@ -293,14 +298,13 @@ def test_an_actor_goes_on_exactly_where_its_state_was_taken() -> None:
     same(other.state_dict(), one.state_dict())
 
 
-@pytest.mark.parametrize("lost", ["rng", "carry", "returns", "rows", "env"])
+@pytest.mark.parametrize("lost", ["rng", "carry", "returns", "first", "env"])
 def test_a_state_that_lacks_something_goes_on_differently(lost: str) -> None:
     one, other = actor(world(90, 3, 4)), actor(world(90, 3, 4))
     for _ in range(4):
         one.collect()
     state, fresh = one.state_dict(), other.state_dict()
-    where, instead = (state, fresh) if lost == "rows" else (state["rollout"], fresh["rollout"])
-    where[lost] = instead[lost]
+    state["rollout"][lost] = fresh["rollout"][lost]
     other.load_state_dict(state)
     with pytest.raises(AssertionError):  # of the numbers, or of the policy, whose carry is too old
         both_collect(one, other)
@@ -325,12 +329,11 @@ def test_an_actor_clips_what_is_learned_and_not_what_is_reported() -> None:
 @pytest.mark.parametrize("opposed", [True, False])
 def test_what_a_seat_is_paid_until_its_next_move_sums_to_its_return(opposed: bool) -> None:
     """In tic-tac-toe a seat's next move comes two steps later; without the opposite signs the sums are wrong."""
-    world = Rollout(TurnEnv(make_game("tic_tac_toe"), 3), Anything(), 5, np.random.default_rng(0))  # type: ignore[arg-type]
+    world = Rollout(TurnEnv(make_game("tic_tac_toe"), 3), Anything(), 5, np.random.default_rng(0))
     unroll, episodes = world.collect(60)
     if not opposed:
         unroll = unroll._replace(turn=None)
-    transition = NStep(2, 1.0)(unroll)
-    reward = transition.reward.reshape(59, 3)
+    reward = transitions([unroll], 2, 1.0).reward.reshape(59, 3)
     found, expected = [], []
     for row in range(3):
         ends = [-1, *np.flatnonzero(unroll.terminated[:, row])]
@@ -348,4 +351,4 @@ def test_worlds_in_which_seats_do_not_just_play_against_each_other_are_refused()
     env = TurnEnv(make_game("tic_tac_toe"), 1)
     env.spec = replace(env.spec, seats=3)
     with pytest.raises(ValueError, match="3 seats"):
-        Rollout(env, Anything(), 0, np.random.default_rng(0))  # type: ignore[arg-type]
+        Rollout(env, Anything(), 0, np.random.default_rng(0))

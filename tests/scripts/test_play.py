@@ -23,6 +23,7 @@ from agents.arena.players import OnePly, Random
 from agents.play.guard import LONGEST_BODY
 from agents.play.server import MOST_SESSIONS, application
 from agents.play.session import Table
+from agents.records import Carry, forgets
 from agents.search.players import mcts
 from envs.api import Array, Game, Positions
 from envs.games.make import make_game
@@ -47,10 +48,12 @@ class Waiting:
     def __init__(self) -> None:
         self.asked, self.go = threading.Event(), threading.Event()
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
+    begin = staticmethod(forgets)
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
         self.asked.set()
         assert self.go.wait(10)
-        return GAME.legal(positions).argmax(1)
+        return carry, GAME.legal(positions).argmax(1)
 
 
 @pytest.fixture

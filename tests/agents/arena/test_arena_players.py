@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agents.api import fresh
 from agents.arena.players import Human, OnePly, PolicyPlayer, Random
 from agents.contenders import Uniform
 from agents.entrants import entrant, game_of, settled
@@ -42,7 +43,7 @@ def test_random_chooses_all_legal_actions_alike(native: bool) -> None:
     game = make_game("connect_four", native)
     rows = 20_000 if native else 3000
     full = after(2, 2, 2, 2, 2, 2, game=game, copies=rows)
-    found = np.bincount(Random(game).choose(full, np.random.default_rng(1)), minlength=7) / rows
+    found = np.bincount(fresh(Random(game), full, np.random.default_rng(1)), minlength=7) / rows
     assert found == pytest.approx([1 / 6, 1 / 6, 0, 1 / 6, 1 / 6, 1 / 6, 1 / 6], abs=0.03)
     assert found[2] == 0
 
@@ -55,7 +56,7 @@ def test_one_ply_wins_prevents_and_otherwise_does_not_help(native: bool) -> None
     player = OnePly(game)
 
     def chosen(*actions: int) -> set[int]:
-        return set(player.choose(after(*actions, game=game, copies=50), np.random.default_rng(0)).tolist())
+        return set(fresh(player, after(*actions, game=game, copies=50), np.random.default_rng(0)).tolist())
 
     assert chosen(0, 1, 0, 1, 0, 1) == {0}  # wins, rather than prevents column 1
     assert chosen(0, 1, 0, 1, 0) == {0}  # prevents
@@ -79,7 +80,7 @@ def test_a_policy_sees_what_its_environment_shows() -> None:
             return super().act(carry, step, rng, explore)
 
     positions = after(3, 3, copies=5)
-    actions = PolicyPlayer(Looking(Discrete(7)), GAME, "policy").choose(positions, RNG)
+    actions = fresh(PolicyPlayer(Looking(Discrete(7)), GAME, "policy"), positions, RNG)
     ((step, explore),) = seen
     assert not explore and GAME.legal(positions)[np.arange(5), actions].all()
     assert (step.obs == GAME.observe(positions)).all() and (step.mask == GAME.legal(positions)).all()
@@ -94,7 +95,7 @@ def test_a_person_is_asked_until_the_answer_is_an_action(
     assert isinstance(player, Human)
     said: Iterator[str] = iter(["help", "9", "3"])
     monkeypatch.setattr(builtins, "input", lambda prompt: next(said))
-    chosen = player.choose(after(0, game=player.game, copies=1), RNG)
+    chosen = fresh(player, after(0, game=player.game, copies=1), RNG)
     assert chosen.tolist() == [3]
     told = capsys.readouterr().out
     assert "x......" in told and "seat 1 to move" in told
@@ -106,7 +107,7 @@ def test_a_person_sees_only_its_own_cards(monkeypatch: pytest.MonkeyPatch, capsy
     game = make_game("kuhn_poker", native=False)
     monkeypatch.setattr(builtins, "input", lambda prompt: "Pass")
     dealt = after(2, 1, game=game)
-    assert Human(game).choose(dealt, RNG).tolist() == [0]
+    assert fresh(Human(game), dealt, RNG).tolist() == [0]
     told = capsys.readouterr().out
     assert "2" in told.partition("seat 0")[0] and "1" not in told.partition("seat 0")[0]
 
@@ -146,9 +147,9 @@ def test_openspiels_search_plays_and_depends_on_nothing_but_its_stream() -> None
     pytest.importorskip("pyspiel")
     player = entrant("openspiel:mcts:200", GAME)
     positions = after(0, 1, 0, 1, 0, 1, game=getattr(player, "game"), copies=3)  # noqa: B009
-    assert player.choose(positions, np.random.default_rng(0)).tolist() == [0, 0, 0]
+    assert fresh(player, positions, np.random.default_rng(0)).tolist() == [0, 0, 0]
     empty = after(game=getattr(player, "game"), copies=6)  # noqa: B009
-    one, again = (player.choose(empty, np.random.default_rng(5)) for _ in range(2))
+    one, again = (fresh(player, empty, np.random.default_rng(5)) for _ in range(2))
     assert (one == again).all()
 
 
@@ -173,7 +174,7 @@ def test_a_run_says_which_game_it_is_about(tmp_path: Path) -> None:
 
 
 def choices(player: Any, positions: Positions) -> Array:
-    return player.choose(positions, np.random.default_rng(0))
+    return fresh(player, positions, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("name", ["mcts:40", "minimax:2"])
@@ -190,13 +191,13 @@ def test_what_a_run_has_learned_plays(name: str, tmp_path: Path) -> None:
     assert game_of(str(tmp_path / "run")) == "tic_tac_toe"
     player = entrant(str(tmp_path / "run"), game)
     positions = game.step(game.initial(3), np.array([0, 4, 8]))
-    actions = player.choose(positions, np.random.default_rng(0))
+    actions = fresh(player, positions, np.random.default_rng(0))
     assert game.legal(positions)[np.arange(3), actions].all()
-    assert (actions == player.choose(positions, np.random.default_rng(1))).all(), "nothing is explored"
+    assert (actions == fresh(player, positions, np.random.default_rng(1))).all(), "nothing is explored"
     with pytest.raises(ValueError, match="was trained for tic_tac_toe"):
         entrant(str(tmp_path / "run"), make_game("connect_four"))
     if name == "alphazero":
-        searching = entrant(f"{tmp_path / 'run'}@8", game).choose(positions, np.random.default_rng(0))
+        searching = fresh(entrant(f"{tmp_path / 'run'}@8", game), positions, np.random.default_rng(0))
         assert game.legal(positions)[np.arange(3), searching].all()
     else:
         with pytest.raises(ValueError, match="plays without search"):

@@ -14,6 +14,7 @@ from agents.arena.match import Played, openings, play, seatings, streams, usual_
 from agents.arena.players import Random
 from agents.arena.ratings import Pairing
 from agents.arena.standings import pairings, reasons, standings
+from agents.records import Carry, forgets, mapped
 from envs.api import TERMINAL, Array, Positions
 from envs.games.make import make_game
 from experiment.seeding import Seeds
@@ -29,9 +30,30 @@ class Scripted:
         self.name, self.calls = name, 0
         self._choose = choose
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Any:
+    begin = staticmethod(forgets)
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Any]:
         self.calls += 1
-        return self._choose(positions)
+        return carry, self._choose(positions)
+
+
+class Recalling:
+    """Remembers the crosses it saw in each chair, and fails where one is gone. Its moves differ from game to game."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def begin(self, n: int) -> Carry:
+        return {"crosses": np.zeros(n, np.uint64), "moves": np.zeros((n, 2), np.int64)}
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
+        if len(positions) > 4:
+            raise ValueError("too many at once")  # so that halves are asked
+        stones = 42 - GAME.observe(positions)[:, 2].sum((1, 2)).astype(int)
+        assert not (carry["crosses"] & ~positions[:, 1]).any() and (carry["moves"] == (stones // 2)[:, None]).all()
+        legal = GAME.legal(positions)
+        action = (legal * rng.random(legal.shape)).argmax(1)
+        return {"crosses": positions[:, 1].copy(), "moves": carry["moves"] + 1}, action
 
 
 def first_legal(positions: Positions, game: Any = GAME) -> Array:
@@ -64,6 +86,19 @@ def test_a_player_against_itself_scores_half() -> None:
     unfair = played._replace(seating=seating, group=group, returns=returns, forfeit=forfeit)
     best, _ = standings(["random", "again"], [unfair], np.random.default_rng(0))
     assert best.score_interval.low > 0.5
+
+
+def test_a_player_remembers_in_each_chair_what_it_did_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where one holds both seats, where games end at different times, and where halves of a batch are asked."""
+    recalling = Recalling("recalling")
+    for other in (Random(GAME), Recalling("other"), recalling):
+        played = match(recalling, other, groups=6, plies=0)
+        assert (played.forfeit == -1).all(), played.reasons
+    monkeypatch.setattr(
+        "agents.arena.match.mapped", lambda change, carry: mapped(lambda a: np.roll(change(a), 1, 0), carry)
+    )
+    shifted = match(recalling, Random(GAME), groups=6, plies=0)  # everybody is given the memory of another game
+    assert (shifted.forfeit >= 0).any() and all("AssertionError" in reason for reason in shifted.reasons.values())
 
 
 def test_every_seating_plays_every_opening() -> None:
@@ -270,8 +305,10 @@ def test_a_player_may_read_the_positions_of_another_game() -> None:
     class Reader:
         name, game = "reader", theirs
 
-        def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
-            return np.array([state.legal_actions()[0] for state in positions])
+        begin = staticmethod(forgets)
+
+        def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
+            return carry, np.array([state.legal_actions()[0] for state in positions])
 
     native = match(Scripted(first_legal), Random(GAME), groups=20)
     read = match(Reader(), Random(GAME), groups=20, seed=0)

@@ -44,10 +44,10 @@ def test_the_policy_acts_by_what_was_learned(dueling: bool) -> None:
     mask[:, 2] = True
     with torch.no_grad():
         q = np.where(mask, learned(torch.from_numpy(obs)).numpy(), -np.inf)
-    _, greedy, log_prob = policy.act(policy.initial(2_000), shown(obs, mask), rng, explore=False)
-    assert log_prob is None
+    _, greedy, said = policy.act(policy.initial(2_000), shown(obs, mask), rng, explore=False)
+    assert said == {}
     np.testing.assert_array_equal(greedy, q.argmax(1))
-    _, chosen, _ = policy.act(None, shown(obs, mask), rng, explore=True)
+    chosen = policy.act({}, shown(obs, mask), rng, explore=True).action
     assert mask[np.arange(2_000), chosen].all()
     assert 0.1 < (chosen != greedy).mean() < 0.25
 

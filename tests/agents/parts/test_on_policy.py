@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from agents import config
-from agents.api import Unroll
 from agents.parts.normalizer import Normalizer
 from agents.parts.on_policy import ActorCritic, Rows, StochasticPolicy, advantages, explained_variance, rows_of
+from agents.records import Unroll
 from agents.stochastic import stochastic
 from envs.api import Actions, Continuous, Discrete, Spec, Step
 from supervised.flat import Flat
@@ -36,12 +36,13 @@ def unroll(**changes: Any) -> Unroll:
         obs=rng.standard_normal((3, 2, 3), np.float32),
         mask=None,
         action=rng.integers(0, 2, (2, 2)),
-        log_prob=np.full((2, 2), -0.7, np.float32),
+        first=np.array([[True, False], [True, False], [False, True]]),
         reward=np.array([[1.0, 2.0], [3.0, 4.0]], np.float32),
         terminated=terminated,
         truncated=truncated,
-        cut_obs=rng.standard_normal((1, 3), np.float32),
-        cut_at=np.array([0], np.int64),
+        final_obs=rng.standard_normal((2, 3), np.float32),
+        final_at=np.array([0, 3], np.int64),
+        extras={"log_prob": np.full((2, 2), -0.7, np.float32)},
     )
     return made._replace(**changes)
 
@@ -54,7 +55,7 @@ def test_advantages_by_hand() -> None:
     expected = [[1 + 0.5 * 100 - 10, 2 + 0.5 * 40 - 20 + 0.25 * last[1]], last]
     cut = np.array([100.0], np.float32)
     np.testing.assert_allclose(advantages(unroll(), reward, value, cut, 0.5, 0.5), expected)
-    uncut = unroll(truncated=np.zeros((2, 2), bool), cut_at=np.zeros(0, np.int64))
+    uncut = unroll(truncated=np.zeros((2, 2), bool))
     expected[0][0] = 1 + 0.5 * 30 - 10 + 0.25 * last[0]
     np.testing.assert_allclose(advantages(uncut, reward, value, None, 0.5, 0.5), expected)
 
@@ -70,13 +71,11 @@ def test_rows_are_the_unroll_step_by_step() -> None:
     torch.testing.assert_close(rows.action, torch.from_numpy(made.action.reshape(4)))
     with torch.no_grad():
         torch.testing.assert_close(rows.value, learner(rows.obs)[1])
-        cut = learner.value(torch.from_numpy(made.cut_obs)).item()
+        cut = learner.value(torch.from_numpy(made.final_obs[:1])).item()
     torch.testing.assert_close(rows.target, rows.advantage + rows.value)
     assert rows.target[0].item() == pytest.approx(0.5 + 0.5 * cut, rel=1e-5)
     assert rows.target[3].item() == pytest.approx(2.0, rel=1e-5)
     assert rows.target[1].item() == pytest.approx(1.0 + 0.5 * 2.0, rel=1e-5)
-    with pytest.raises(ValueError, match="log-probabilities"):
-        rows_of(unroll(log_prob=None), learner, normalizer, 0.5, 1.0, CPU)
 
 
 def test_chunks_make_no_difference() -> None:
@@ -103,11 +102,10 @@ def test_what_acts_takes_the_front_of_the_weights(actions: Actions) -> None:
     policy.load(weights)
     obs, none = np.random.default_rng(0).standard_normal((6, 3), np.float32), np.zeros(6, bool)
     step = Step(obs, None, none.astype(np.int64), np.zeros((6, 1)), none, none, obs)
-    _, chosen, log_prob = policy.act(policy.initial(6), step, np.random.default_rng(0), explore=True)
+    _, chosen, said = policy.act(policy.initial(6), step, np.random.default_rng(0), explore=True)
     outputs, _ = learner(torch.from_numpy(obs))
     expected = stochastic(actions).log_prob(outputs, torch.from_numpy(chosen), None)
-    assert log_prob is not None
-    np.testing.assert_allclose(log_prob, expected.detach().numpy(), rtol=0, atol=2e-6)
+    np.testing.assert_allclose(said["log_prob"], expected.detach().numpy(), rtol=0, atol=2e-6)
     assert learner.deviation() == (pytest.approx(np.exp(0.5)) if isinstance(actions, Continuous) else None)
 
 

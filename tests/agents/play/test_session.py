@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.api import Player
+from agents.api import Player, fresh
 from agents.arena.players import Random
 from agents.play.session import Refusal, Session, Table
 from agents.play.thoughts import think
 from agents.play.view import view
+from agents.records import Carry, forgets
 from agents.search.config import Search as Options
 from agents.search.evaluators import uniform
 from agents.search.players import SearchPlayer, mcts
@@ -26,13 +27,15 @@ class Scripted:
     def __init__(self, *actions: Any) -> None:
         self.name, self.actions = "scripted", list(actions)
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
+    begin = staticmethod(forgets)
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
         if not self.actions:
-            return GAME.legal(positions).argmax(1)
+            return carry, GAME.legal(positions).argmax(1)
         action = self.actions.pop(0)
         if isinstance(action, Exception):
             raise action
-        return np.array([action])
+        return carry, np.array([action])
 
 
 class Weighing(Random):
@@ -201,7 +204,7 @@ def test_a_searching_player_plays_the_same_here_as_in_a_match() -> None:
     game = make_game("connect_four")
     player, positions = mcts(game, 50), game.initial(1)
     thought = think(player, positions, np.random.default_rng(3), 50)
-    assert thought.action == player.choose(positions, np.random.default_rng(3))[0]
+    assert thought.action == fresh(player, positions, np.random.default_rng(3))[0]
 
 
 def test_players_that_know_their_chances_tell_them_and_others_nothing() -> None:

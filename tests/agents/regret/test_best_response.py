@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agents.api import fresh
 from agents.regret import linear_program
 from agents.regret.best_response import best_response, expected_returns, exploitability, nash_conv
 from agents.regret.cfr import VARIANTS, RegretMinimizer
@@ -197,8 +198,8 @@ def test_a_player_draws_from_its_table_and_knows_its_limits() -> None:
     policy = random(tree, np.random.default_rng(1))
     player: Any = TabularPlayer("table", game, table(tree, policy))
     dealt = game.step(game.step(game.initial(40_000), np.full(40_000, 2)), np.full(40_000, 0))
-    bets = player.choose(dealt, np.random.default_rng(0))
+    bets = fresh(player, dealt, np.random.default_rng(0))
     assert bets.dtype == np.int64
     assert bets.mean() == pytest.approx(by_action(tree, policy, "2")[1], abs=0.01)
     with pytest.raises(ValueError, match="table knows nothing of infoset"):
-        TabularPlayer("table", game, {}).choose(dealt[:1], np.random.default_rng(0))
+        fresh(TabularPlayer("table", game, {}), dealt[:1], np.random.default_rng(0))

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agents.api import fresh
 from agents.regret.cfr import INF, VARIANTS, RegretMinimizer, make, player, rule
 from agents.regret.config import CFR
 from agents.regret.forms import FILL, LANES, sequence_form
@@ -249,10 +250,10 @@ def test_the_player_of_a_checkpoint_plays_the_average_policy() -> None:
     found.iterate(500)
     guest = player(config, game, {"solver": found.state_dict()}, "cfr")
     jack = game.step(game.step(game.initial(20_000), np.full(20_000, 0)), np.full(20_000, 1))
-    bets = guest.choose(jack, np.random.default_rng(0)).mean()
+    bets = fresh(guest, jack, np.random.default_rng(0)).mean()
     assert bets == pytest.approx(by_action(found.tree, found.average_policy(), "0")[1], abs=0.02)
     assert guest.name == "cfr"
-    assert (guest.choose(jack, np.random.default_rng(1)) == guest.choose(jack, np.random.default_rng(1))).all()
+    assert (fresh(guest, jack, np.random.default_rng(1)) == fresh(guest, jack, np.random.default_rng(1))).all()
 
 
 def test_a_player_of_perfect_information_knows_positions_reached_in_two_ways() -> None:
@@ -268,7 +269,7 @@ def test_a_player_of_perfect_information_knows_positions_reached_in_two_ways() -
         legal = game.legal(positions)
         actions = np.where(legal, rng.random(legal.shape), -1).argmax(1)
         if game.seat(positions)[0] == 0:
-            actions = guest.choose(positions, rng)
+            actions = fresh(guest, positions, rng)
         positions = game.step(positions, actions)
         over = game.seat(positions) < 0
         won += int((game.returns(positions[over])[:, 0] > 0).sum())

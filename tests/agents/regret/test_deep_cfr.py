@@ -16,10 +16,11 @@ import torch
 from scipy.stats import chisquare
 
 from agents import explore
-from agents.api import Experience, Round, Sample
+from agents.api import fresh
 from agents.courses.training import Training
 from agents.memory.ratio import EveryCollection
 from agents.memory.reservoir import Reservoir
+from agents.records import Experience, Round, Sample
 from agents.registry import parse
 from agents.regret import deep_cfr, lockstep
 from agents.regret.best_response import nash_conv
@@ -360,7 +361,7 @@ def test_a_checkpoint_plays_what_was_evaluated(runs: Path, average: str) -> None
     assert len(logged) == 5
     assert nash_conv(tree, policy) == pytest.approx(logged[-1], abs=1e-6)
     positions = game.step(game.step(game.initial(4000), np.full(4000, 2)), np.zeros(4000, np.int64))
-    chosen = player.choose(positions, np.random.default_rng(0))
+    chosen = fresh(player, positions, np.random.default_rng(0))
     share = policy[tree.slice(tree.named[0, "2"][0])]
     assert np.allclose(np.bincount(chosen, minlength=2) / 4000, share, atol=0.03)
 

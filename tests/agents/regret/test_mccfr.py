@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agents.api import fresh
 from agents.regret import growing, sampling
 from agents.regret.best_response import nash_conv
 from agents.regret.config import MCCFR
@@ -345,7 +346,7 @@ def test_a_player_plays_the_average_policy(table: Any) -> None:
     known = player(config, game, {"solver": solving.state_dict()}, "mccfr")
     assert known.name == "mccfr"
     dealt = game.step(game.step(game.initial(20_000), np.full(20_000, 0)), np.full(20_000, 1))
-    bets = known.choose(dealt, np.random.default_rng(0)).mean()
+    bets = fresh(known, dealt, np.random.default_rng(0)).mean()
     if table == "growing":
         expected = averages(solving, dealt[:1])[0, 1]
     else:
@@ -358,5 +359,5 @@ def test_a_player_plays_the_average_policy(table: Any) -> None:
 def test_a_player_of_an_empty_table_plays_all_legal_actions_alike() -> None:
     game = make_game("leduc_poker")
     dealt = game.step(game.step(game.initial(3000), np.full(3000, 0)), np.full(3000, 1))
-    chosen = TablePlayer("random", game, InfosetTable(1024)).choose(dealt, np.random.default_rng(0))
+    chosen = fresh(TablePlayer("random", game, InfosetTable(1024)), dealt, np.random.default_rng(0))
     assert set(chosen.tolist()) == {1, 2} and np.mean(chosen == 1) == pytest.approx(0.5, abs=0.05)

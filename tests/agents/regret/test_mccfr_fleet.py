@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from agents.api import Experience, Round, Sample
+from agents.api import fresh
 from agents.entrants import entrant
 from agents.fleet.local import LocalFleet
+from agents.records import Experience, Round, Sample
 from agents.registry import parse
 from agents.regret import mccfr_fleet
 from agents.regret.config import MCCFR
@@ -50,7 +51,7 @@ def learned(config: MCCFR, collections: int) -> Learner:
     """What the loop does, without a run around it."""
     spec, runtime = make_game(config.game).spec, config.runtime
     assert runtime is not None
-    learner, memory, _ = mccfr_fleet.make(config, spec, Seeds(config.seed), torch.device("cpu"))
+    learner, memory, *_ = mccfr_fleet.make(config, spec, Seeds(config.seed), torch.device("cpu"))
     fleet = LocalFleet(lambda index, incarnation: mccfr_fleet.actor(config, index, incarnation), runtime)
     for version in range(collections):
         fleet.publish(learner.weights(), version)
@@ -234,7 +235,7 @@ def test_a_player_plays_the_average_policy(run: Path) -> None:
     assert isinstance(playing, TabularPlayer) and playing.name == "fleet"
     policy = normalized(tree, found["learner"]["average"])
     positions = game.step(game.step(game.initial(3000), np.full(3000, 2)), np.zeros(3000, np.int64))
-    bets = playing.choose(positions, np.random.default_rng(0)).mean()
+    bets = fresh(playing, positions, np.random.default_rng(0)).mean()
     infoset = next(i for i in range(tree.infosets) if tree.key(i) == game.information_state(positions[:1])[0])
     assert bets == pytest.approx(policy[tree.slice(infoset)][1], abs=0.04)
 

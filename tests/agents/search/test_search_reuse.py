@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agents.api import fresh
 from agents.search import config
 from agents.search.evaluators import uniform
 from agents.search.players import SearchPlayer, mcts
@@ -108,7 +109,7 @@ def test_mcts_wins_where_it_can_and_parries_where_it_must() -> None:
     player = mcts(game, 300)
     positions = np.concatenate([played([0, 3, 1, 4]), played([0, 3, 1]), played([0, 1, 4, 2, 8][:4])])
     for seed in range(5):
-        actions = player.choose(positions, np.random.default_rng(seed))
+        actions = fresh(player, positions, np.random.default_rng(seed))
         assert actions.dtype == np.int64
         assert actions.tolist() == [2, 2, 8]
     assert player.name == "mcts:300"
@@ -120,11 +121,11 @@ def test_mcts_wins_where_it_can_and_parries_where_it_must() -> None:
 def test_a_player_is_as_good_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     game = make_game("connect_four")
     positions = np.concatenate([played(moves, "connect_four") for moves in ([], [3], [3, 3], [3, 3, 2], [0] * 6)])
-    whole = mcts(game, 100).choose(positions, np.random.default_rng(0))
+    whole = fresh(mcts(game, 100), positions, np.random.default_rng(0))
     monkeypatch.setattr("agents.search.players.TOGETHER", 1400)
     pieces = mcts(game, 100)
     assert pieces.together == 2
-    assert pieces.choose(positions, np.random.default_rng(0)).tolist() == whole.tolist()
+    assert fresh(pieces, positions, np.random.default_rng(0)).tolist() == whole.tolist()
 
 
 def test_a_player_does_not_think_about_its_only_move() -> None:
@@ -137,9 +138,9 @@ def test_a_player_does_not_think_about_its_only_move() -> None:
 
     player = SearchPlayer("net", game, evaluate, config.Search(selection="gumbel", simulations=8))
     last = played([0, 1, 2, 3, 5, 4, 6, 8])
-    assert player.choose(last, np.random.default_rng(0)).tolist() == [7]
+    assert fresh(player, last, np.random.default_rng(0)).tolist() == [7]
     assert not asked
-    assert player.choose(np.concatenate([last, played([])]), np.random.default_rng(0))[0] == 7
+    assert fresh(player, np.concatenate([last, played([])]), np.random.default_rng(0))[0] == 7
     assert set(asked) == {1}
     with pytest.raises(ValueError, match="nobody is to move"):
-        player.choose(played([0, 3, 1, 4, 2]), np.random.default_rng(0))
+        fresh(player, played([0, 3, 1, 4, 2]), np.random.default_rng(0))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from agents.api import Player
+from agents.api import Player, fresh
+from agents.records import Carry, forgets
 from agents.solvers.backward_induction import Solution, TooLarge, distinct, moves, solve
 from agents.solvers.exhaustive import play_every_line
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions
@@ -89,9 +90,11 @@ class Table:
     def __init__(self, solution: Solution, rank: int) -> None:
         self.name, self.solution, self.rank, self.calls = "table", solution, rank, 0
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
+    begin = staticmethod(forgets)
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
         self.calls += 1
-        return np.array([self._one(position) for position in positions[:, None]])
+        return carry, np.array([self._one(position) for position in positions[:, None]])
 
     def _one(self, position: Positions) -> int:
         game = self.solution.game
@@ -108,7 +111,7 @@ def lines_of(game: Game, player: Player, seat: int, position: Positions) -> list
         return [float(game.returns(position)[0, seat])]
     actions = np.flatnonzero(game.legal(position)[0])
     if mover == seat:
-        actions = player.choose(position, np.random.default_rng(0))
+        actions = fresh(player, position, np.random.default_rng(0))
     return [
         result for action in actions for result in lines_of(game, player, seat, game.step(position, np.array([action])))
     ]
@@ -132,7 +135,7 @@ def test_a_perfect_player_never_loses_in_any_line_and_a_bad_one_is_refuted(seat:
     position = game.initial(1)
     for action in worst.refutation:
         if game.seat(position)[0] == seat:
-            assert bad.choose(position, rng)[0] == action, "the refutation has moves that the player doesn't make"
+            assert fresh(bad, position, rng)[0] == action, "the refutation has moves that the player doesn't make"
         position = game.step(position, np.array([action]))
     assert game.returns(position)[0, seat] == -1
 

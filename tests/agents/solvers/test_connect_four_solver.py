@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from agents.api import fresh
 from agents.solvers import perfect
 from agents.solvers.alpha_beta import AlphaBeta
 from agents.solvers.backward_induction import Ply, solve
@@ -158,7 +159,7 @@ def test_a_perfect_player_wins_won_positions_as_either_seat() -> None:
     assert (scores > 0).any() and (scores < 0).any()
     lengths = 25 - np.array([stones(position[None]) for position in positions])
     while len(going := np.flatnonzero(game.seat(positions) != TERMINAL)):
-        positions[going] = game.step(positions[going], player.choose(positions[going], rng))
+        positions[going] = game.step(positions[going], fresh(player, positions[going], rng))
         lengths[going] -= 1
     assert np.array_equal(game.returns(positions)[np.arange(len(seat)), seat], np.sign(scores))
     assert np.array_equal((lengths[scores != 0] + 2) // 2, np.abs(scores[scores != 0]))
@@ -174,7 +175,7 @@ def test_a_perfect_player_keeps_what_it_has_without_exact_scores(
         assert play_every_line(game, player, seat, rng).worst == 0
     positions = random_positions("connect_four(rows=4,columns=4)", 300, range(4, 13), 7)
     scores = player.solver.move_scores(positions, weak=True)
-    actions = player.choose(positions, rng)
+    actions = fresh(player, positions, rng)
     assert np.array_equal(scores[np.arange(len(actions)), actions], scores.max(1))
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agents.records import Carry, forgets
 from agents.solvers.connect_four_solver import ILLEGAL, ConnectFourSolver
 from agents.solvers.grading import (
     HOME,
@@ -35,11 +36,13 @@ class Rule:
     def __init__(self, graded: Graded, sign: int) -> None:
         self.name, self.graded, self.sign = "rule", graded, sign
 
-    def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
+    begin = staticmethod(forgets)
+
+    def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
         assert positions is self.graded.positions
         values = np.where(self.graded.values == ILLEGAL, -self.sign * 9, self.graded.values)
         actions: Array = (self.sign * values).argmax(1)
-        return actions
+        return carry, actions
 
 
 @pytest.mark.parametrize("part", PLIES)
@@ -104,8 +107,10 @@ def test_a_mistake_is_a_worse_outcome_and_nothing_else() -> None:
         def __init__(self, actions: list[int]) -> None:
             self.actions = np.array(actions)
 
-        def choose(self, positions: Positions, rng: np.random.Generator) -> Array:
-            return self.actions
+        begin = staticmethod(forgets)
+
+        def choose(self, carry: Carry, positions: Positions, rng: np.random.Generator) -> tuple[Carry, Array]:
+            return carry, self.actions
 
     rate = error_rate(Fixed([0, 2, 1, 0]), graded, np.random.default_rng(0))
     assert (rate.mistakes, rate.positions, rate.contested, rate.wins_lost, rate.rate) == (2, 4, 3, 1, 0.5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from agents.api import fresh
 from agents.solvers.alpha_beta import AlphaBeta
 from agents.solvers.backward_induction import Solution, solve
 from agents.solvers.exhaustive import play_every_line
@@ -113,7 +114,7 @@ def test_rules_of_thumb_never_claim_a_win(name: str) -> None:
         verdict = player.search.search(positions[0], depth=2)
         assert verdict.proven or abs(verdict.value) < 1
         legal = game.legal(positions)
-        actions = player.choose(positions, rng)
+        actions = fresh(player, positions, rng)
         assert legal[np.arange(len(actions)), actions].all()
         positions = game.step(positions, (legal * rng.random(legal.shape)).argmax(1))
 
@@ -121,13 +122,13 @@ def test_rules_of_thumb_never_claim_a_win(name: str) -> None:
 def test_the_answer_depends_on_the_position_and_the_draws_alone() -> None:
     game = make_game("connect_four")
     start = game.initial(1)
-    fresh, used = Minimax(game, nodes=20_000), Minimax(game, nodes=20_000)
-    used.choose(played("connect_four", [3, 3, 2]), np.random.default_rng(5))
+    unused, used = Minimax(game, nodes=20_000), Minimax(game, nodes=20_000)
+    fresh(used, played("connect_four", [3, 3, 2]), np.random.default_rng(5))
     for seed in range(5):
-        one, two = (player.choose(start, np.random.default_rng(seed)) for player in (fresh, used))
+        one, two = (fresh(player, start, np.random.default_rng(seed)) for player in (unused, used))
         assert one == two
     corners = Minimax(make_game("tic_tac_toe"))
-    chosen = {int(corners.choose(make_game("tic_tac_toe").initial(1), np.random.default_rng(s))[0]) for s in range(30)}
+    chosen = {int(fresh(corners, make_game("tic_tac_toe").initial(1), np.random.default_rng(s))[0]) for s in range(30)}
     assert len(chosen) > 3, "among equal moves any is played"
 
 

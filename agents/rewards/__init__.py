@@ -1,0 +1,1 @@
+"""What is learned from beside the world's reward, or in its place."""
