@@ -6,6 +6,7 @@ the convention in `envs.games.rules`. A number chooses the game because numba ca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -20,26 +21,29 @@ from envs.games.symmetries import identity
 GAMES = {name: import_module(f"envs.games.{name}") for name in NATIVE}  # in the order of their kinds
 
 
-def _ladder(name: str, otherwise: Any = None) -> Any:
-    """The kernel of this name of any game: `_ladder("play")(kind, arguments)` is `play(*arguments)` of that kind.
+def _of_any(name: str, otherwise: Any = None) -> Any:
+    """The kernel of this name of any game: `_of_any("play")(kind, arguments)` is `play(*arguments)` of that kind.
 
-    `otherwise` is the kernel of the games that have none of this name. What comes out is `if kind == 0: ... elif kind
-    == 1: ...`, which numba writes into the kernel that calls it. So it is compiled with that one, and cached with it.
+    `otherwise` is the kernel of the games that have none of this name.
     """
-    *others, last = [getattr(game, name, otherwise) for game in GAMES.values()]
-    ladder = njit(inline="always")(lambda kind, arguments: last(*arguments))
-    for kind, game in reversed([*enumerate(others)]):
-        ladder = _rung(kind, game, ladder)
-    return ladder
+    return _choice([getattr(game, name, otherwise) for game in GAMES.values()], 0)
 
 
-def _rung(own: int, game: Any, rungs: Any) -> Any:
-    """One game more on top of a ladder."""
+def _choice(kernels: Sequence[Any], first: int) -> Any:
+    """Call one of the kernels of the kinds from `first` on: `kind` is below the middle one or not, and so on by halves.
+
+    Numba writes these ifs into the kernel that asks. So they are compiled with that one, and cached with it. By halves,
+    because ifs that are written into one another forty deep are too much for it.
+    """
+    only, half = kernels[0], len(kernels) // 2
+    if half == 0:
+        return njit(inline="always")(lambda kind, arguments: only(*arguments))
+    middle, lower, upper = first + half, _choice(kernels[:half], first), _choice(kernels[half:], first + half)
 
     def choose(kind: int, arguments: tuple[Any, ...]) -> Any:
-        if kind == own:
-            return game(*arguments)
-        return rungs(kind, arguments)
+        if kind < middle:
+            return lower(kind, arguments)
+        return upper(kind, arguments)
 
     return njit(inline="always")(choose)
 
@@ -50,9 +54,9 @@ def _one(board: Array, position: Array, seat: int) -> int:
     return 1
 
 
-_play, _is_legal, _legal_into = _ladder("play"), _ladder("is_legal"), _ladder("legal_into")
-_random_action, _observe_into = _ladder("random_action"), _ladder("observe_into")
-_stake = _ladder("stake", _one)
+_play, _is_legal, _legal_into = _of_any("play"), _of_any("is_legal"), _of_any("legal_into")
+_random_action, _observe_into = _of_any("random_action"), _of_any("observe_into")
+_stake = _of_any("stake", _one)
 
 
 @rule
