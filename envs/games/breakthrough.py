@@ -11,7 +11,6 @@ import numpy as np
 from envs.api import Array
 from envs.games import symmetries
 from envs.games.rules import (
-    BREAKTHROUGH,
     WON,
     ZERO,
     Bits,
@@ -46,7 +45,7 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
     grid = Grid(rows, columns, (0,), (1,), counts_up=True)
     same = symmetries.steps_mirrored(rows, columns, directions=(2, 1, 0, 5, 4, 3), kinds=2)
     first = start(black, black << cells - camp)
-    return Rules(spec, BREAKTHROUGH, board.view(np.int64), first, grid=grid, symmetries=same)
+    return Rules(spec, board.view(np.int64), first, grid=grid, symmetries=same)
 
 
 @rule
@@ -120,7 +119,7 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
 
 
 @rule
-def random_action(board: Array, position: Array, streams: Array, row: int) -> int:
+def random_action(board: Array, position: Array, actions: Array, streams: Array, row: int) -> int:
     seat = to_move(position)
     own, other, first = position[1 + seat], position[2 - seat], 3 * seat
     back, ahead = _movable(board, own, other, first), _movable(board, own, other, first + 1)

@@ -10,7 +10,6 @@ import numpy as np
 from envs.api import Array
 from envs.games import symmetries
 from envs.games.rules import (
-    CONNECT_FOUR,
     DRAWN,
     WON,
     ZERO,
@@ -41,7 +40,7 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
         Grid(rows, columns, (0,), (1,), upwards=True, counts_up=True),
         symmetries.columns_mirrored(rows, columns),
     )
-    return Rules(spec, CONNECT_FOUR, board, start(0, 0), grid=grid, symmetries=same)
+    return Rules(spec, board, start(0, 0), grid=grid, symmetries=same)
 
 
 @rule
@@ -86,7 +85,7 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
 
 
 @rule
-def random_action(board: Array, position: Array, streams: Array, row: int) -> int:
+def random_action(board: Array, position: Array, actions: Array, streams: Array, row: int) -> int:
     while True:
         column = below(streams, row, board[1])
         if is_legal(board, position, column):

@@ -19,7 +19,6 @@ from envs.api import Array
 from envs.games import symmetries
 from envs.games.rules import (
     DRAWN,
-    GO,
     ONE,
     WON,
     ZERO,
@@ -67,7 +66,7 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
     spec = two_player(name, cells + 1, (4, size, size), longest)
     grid = Grid(size, size, (0,), (1,), upwards=True, counts_up=True, letters="abcdefghjklmnopqrst")
     same = symmetries.square(size, others=1)
-    return Rules(spec, GO, board, words, grid=grid, symmetries=same)
+    return Rules(spec, board, words, grid=grid, symmetries=same)
 
 
 def _neighbours(size: int, cell: int) -> list[int]:
@@ -306,7 +305,7 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
 
 
 @rule
-def random_action(board: Array, position: Array, streams: Array, row: int) -> int:
+def random_action(board: Array, position: Array, actions: Array, streams: Array, row: int) -> int:
     """A legal action, each as likely as the others: an empty cell or to pass, until it is a legal one."""
     empty, words = 0, EMPTY + (board[0] + 63 >> 6)
     for word in range(EMPTY, words):

@@ -15,7 +15,6 @@ import numpy as np
 from envs.api import Array
 from envs.games import symmetries
 from envs.games.rules import (
-    HEX,
     ONE,
     WON,
     ZERO,
@@ -59,7 +58,7 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
     first, second, planes = ((0,), (1,), (0, 1, 2)) if plain else ((5, 6, 7, 8), (0, 1, 2, 3), TURNED)
     grid = Grid(rows, columns, first, second, slanted=True)
     same = symmetries.half_turned(rows, columns, planes)
-    return Rules(spec, HEX, np.array(board), start(*words), grid=grid, symmetries=same)
+    return Rules(spec, np.array(board), start(*words), grid=grid, symmetries=same)
 
 
 def _surroundings(rows: int, columns: int, cell: int) -> list[int]:
@@ -144,7 +143,7 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
 
 
 @rule
-def random_action(board: Array, position: Array, streams: Array, row: int) -> int:
+def random_action(board: Array, position: Array, actions: Array, streams: Array, row: int) -> int:
     low = count(position[1])
     rank = below(streams, row, low + count(position[2]))
     return select(position[1], rank) if rank < low else 64 + select(position[2], rank - low)

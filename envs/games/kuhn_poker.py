@@ -10,13 +10,13 @@ import numpy as np
 
 from envs.api import Array, GameSpec, Positions
 from envs.games.rules import (
-    KUHN_POKER,
     LUCK,
     ONE,
     WON,
     ZERO,
     Parameters,
     Rules,
+    below,
     bit,
     read,
     rule,
@@ -34,7 +34,7 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
         return None
     spec = GameSpec(name, 2, CARDS, (7,), 3, zero_sum=True, chance=True, perfect_information=False)
     start = np.array([LUCK, 0, 0, 0, 0], np.uint64)
-    return Rules(spec, KUHN_POKER, np.zeros(0, np.int64), start, information_state)
+    return Rules(spec, np.zeros(0, np.int64), start, information_state, information_tensor)
 
 
 @rule
@@ -77,7 +77,12 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
 
 
 @rule
-def chips(position: Array, seat: int) -> int:
+def random_action(board: Array, position: Array, actions: Array, streams: Array, row: int) -> int:
+    return actions[below(streams, row, legal_into(board, position, actions))]
+
+
+@rule
+def stake(board: Array, position: Array, seat: int) -> int:
     """What a seat has put in: the ante and its bet. Seat 0 makes the moves 0 and 2, seat 1 move 1."""
     own = np.uint64(0b101) if seat == 0 else np.uint64(0b010)
     return 2 if position[BETS] & own != ZERO else 1
@@ -89,8 +94,8 @@ def observe_into(board: Array, position: Array, seat: int, planes: Array) -> Non
     planes[seat] = 1.0
     if position[1 + seat] != ZERO:
         planes[1 + np.int64(position[1 + seat])] = 1.0
-    planes[5] = chips(position, 0)
-    planes[6] = chips(position, 1)
+    planes[5] = stake(board, position, 0)
+    planes[6] = stake(board, position, 1)
 
 
 def information_state(position: Array, seat: int) -> str:

@@ -14,12 +14,12 @@ import numpy as np
 from envs.api import Array, GameSpec, Positions
 from envs.games.rules import (
     DRAWN,
-    LEDUC_POKER,
     LUCK,
     WON,
     ZERO,
     Parameters,
     Rules,
+    below,
     read,
     rule,
     to_move,
@@ -37,7 +37,7 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
         return None
     spec = GameSpec(name, 2, CARDS, (16,), 8, zero_sum=True, chance=True, perfect_information=False)
     start = np.array([LUCK, 0, 0, 0, 0, 0, 1, 1], np.uint64)
-    return Rules(spec, LEDUC_POKER, np.zeros(0, np.int64), start, information_state)
+    return Rules(spec, np.zeros(0, np.int64), start, information_state, information_tensor)
 
 
 @rule
@@ -115,7 +115,12 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
 
 
 @rule
-def chips(position: Array, seat: int) -> Any:
+def random_action(board: Array, position: Array, actions: Array, streams: Array, row: int) -> int:
+    return actions[below(streams, row, legal_into(board, position, actions))]
+
+
+@rule
+def stake(board: Array, position: Array, seat: int) -> Any:
     """What a seat has put in."""
     return np.int64(position[CHIPS + seat])
 

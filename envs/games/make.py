@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
 
 from envs.api import Game
-from envs.games import breakthrough, connect_four, go, hex, kuhn_poker, leduc_poker, othello, tic_tac_toe
-from envs.games.native import NativeGame
-from envs.games.rules import Parameters, Rules
-
-NATIVE: dict[str, Callable[[str, Parameters], Rules | None]] = {
-    "breakthrough": breakthrough.rules,
-    "connect_four": connect_four.rules,
-    "go": go.rules,
-    "hex": hex.rules,
-    "kuhn_poker": kuhn_poker.rules,
-    "leduc_poker": leduc_poker.rules,
-    "othello": othello.rules,
-    "tic_tac_toe": tic_tac_toe.rules,
-}
+from envs.games.native import GAMES, NativeGame
+from envs.games.rules import Parameters
 
 
 def make_game(name: str, native: bool = True) -> Game:
@@ -34,15 +21,15 @@ def make_game(name: str, native: bool = True) -> Game:
     if found is None:
         raise ValueError(f"{name!r} is not the name of a game, such as 'tic_tac_toe' or 'hex(board_size=5)'")
     short = found[1]
-    if native and short in NATIVE:
-        rules = NATIVE[short](name, _parameters(name, found[2] or ""))
+    if native and short in GAMES:
+        rules = GAMES[short].rules(name, _parameters(name, found[2] or ""))
         if rules is not None:
             return NativeGame(rules)
     from envs.games import open_spiel
 
     known = open_spiel.names()
     if short not in known:
-        near = difflib.get_close_matches(short, sorted({*known, *NATIVE}), 3, 0.6)
+        near = difflib.get_close_matches(short, sorted({*known, *GAMES}), 3, 0.6)
         advice = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known)}"
         raise ValueError(f"no game {short!r}: {advice}")
     return open_spiel.load(name)

@@ -6,74 +6,69 @@ the convention in `envs.games.rules`. A number chooses the game because numba ca
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
 import numpy as np
+from numba import njit
 
 from envs.api import CHANCE, TERMINAL, Array, IllegalAction, Positions, Symmetry
-from envs.games import breakthrough, connect_four, go, hex, kuhn_poker, leduc_poker, othello, tic_tac_toe
 from envs.games.drawing import board_picture, board_text
-from envs.games.rules import (
-    BREAKTHROUGH,
-    CONNECT_FOUR,
-    DRAWN,
-    GO,
-    HEX,
-    KUHN_POKER,
-    LEDUC_POKER,
-    LUCK,
-    OTHELLO,
-    TIC_TAC_TOE,
-    WON,
-    Grid,
-    Rules,
-    below,
-    is_over,
-    kernel,
-    rule,
-)
+from envs.games.rules import DRAWN, LUCK, NATIVE, WON, Grid, Rules, is_over, kernel, rule
 from envs.games.symmetries import identity
+
+GAMES = {name: import_module(f"envs.games.{name}") for name in NATIVE}  # in the order of their kinds
+
+
+def _of_any(name: str, otherwise: Any = None) -> Any:
+    """The kernel of this name of any game: `_of_any("play")(kind, arguments)` is `play(*arguments)` of that kind.
+
+    `otherwise` is the kernel of the games that have none of this name.
+    """
+    return _choice([getattr(game, name, otherwise) for game in GAMES.values()], 0)
+
+
+def _choice(kernels: Sequence[Any], first: int) -> Any:
+    """Call one of the kernels of the kinds from `first` on: `kind` is below the middle one or not, and so on by halves.
+
+    Numba writes these ifs into the kernel that asks. So they are compiled with that one, and cached with it. By halves,
+    because ifs that are written into one another forty deep are too much for it.
+    """
+    only, half = kernels[0], len(kernels) // 2
+    if half == 0:
+        return njit(inline="always")(lambda kind, arguments: only(*arguments))
+    middle, lower, upper = first + half, _choice(kernels[:half], first), _choice(kernels[half:], first + half)
+
+    def choose(kind: int, arguments: tuple[Any, ...]) -> Any:
+        if kind < middle:
+            return lower(kind, arguments)
+        return upper(kind, arguments)
+
+    return njit(inline="always")(choose)
+
+
+@rule
+def _one(board: Array, position: Array, seat: int) -> int:
+    """The stake of games that have no other."""
+    return 1
+
+
+_play, _is_legal, _legal_into = _of_any("play"), _of_any("is_legal"), _of_any("legal_into")
+_random_action, _observe_into = _of_any("random_action"), _of_any("observe_into")
+_stake = _of_any("stake", _one)
 
 
 @rule
 def play(kind: int, board: Array, position: Array, action: int) -> None:
     """Play a legal action in a position that is not over, in place."""
-    if kind == TIC_TAC_TOE:
-        tic_tac_toe.play(board, position, action)
-    elif kind == CONNECT_FOUR:
-        connect_four.play(board, position, action)
-    elif kind == OTHELLO:
-        othello.play(board, position, action)
-    elif kind == HEX:
-        hex.play(board, position, action)
-    elif kind == BREAKTHROUGH:
-        breakthrough.play(board, position, action)
-    elif kind == GO:
-        go.play(board, position, action)
-    elif kind == KUHN_POKER:
-        kuhn_poker.play(board, position, action)
-    elif kind == LEDUC_POKER:
-        leduc_poker.play(board, position, action)
+    _play(kind, (board, position, action))
 
 
 @rule
 def is_legal(kind: int, board: Array, position: Array, action: int) -> bool:
     """Whether any integer is a legal action; none is after the end."""
-    if is_over(position):
-        return False
-    if kind == TIC_TAC_TOE:
-        return tic_tac_toe.is_legal(board, position, action)
-    if kind == CONNECT_FOUR:
-        return connect_four.is_legal(board, position, action)
-    if kind == OTHELLO:
-        return othello.is_legal(board, position, action)
-    if kind == HEX:
-        return hex.is_legal(board, position, action)
-    if kind == BREAKTHROUGH:
-        return breakthrough.is_legal(board, position, action)
-    if kind == GO:
-        return go.is_legal(board, position, action)
-    if kind == KUHN_POKER:
-        return kuhn_poker.is_legal(board, position, action)
-    return leduc_poker.is_legal(board, position, action)
+    return not is_over(position) and _is_legal(kind, (board, position, action))
 
 
 @rule
@@ -84,21 +79,7 @@ def legal_into(kind: int, board: Array, position: Array, actions: Array) -> int:
     """
     if is_over(position):
         return 0
-    if kind == TIC_TAC_TOE:
-        return tic_tac_toe.legal_into(board, position, actions)
-    if kind == CONNECT_FOUR:
-        return connect_four.legal_into(board, position, actions)
-    if kind == OTHELLO:
-        return othello.legal_into(board, position, actions)
-    if kind == HEX:
-        return hex.legal_into(board, position, actions)
-    if kind == BREAKTHROUGH:
-        return breakthrough.legal_into(board, position, actions)
-    if kind == GO:
-        return go.legal_into(board, position, actions)
-    if kind == KUHN_POKER:
-        return kuhn_poker.legal_into(board, position, actions)
-    return leduc_poker.legal_into(board, position, actions)
+    return _legal_into(kind, (board, position, actions))
 
 
 @rule
@@ -107,40 +88,13 @@ def random_action(kind: int, board: Array, position: Array, actions: Array, stre
 
     `actions` is int64 [A], to write in; `streams` and `row` as in `rules.below`.
     """
-    if kind == TIC_TAC_TOE:
-        return tic_tac_toe.random_action(board, position, streams, row)
-    if kind == CONNECT_FOUR:
-        return connect_four.random_action(board, position, streams, row)
-    if kind == OTHELLO:
-        return othello.random_action(board, position, streams, row)
-    if kind == HEX:
-        return hex.random_action(board, position, streams, row)
-    if kind == BREAKTHROUGH:
-        return breakthrough.random_action(board, position, streams, row)
-    if kind == GO:
-        return go.random_action(board, position, streams, row)
-    return actions[below(streams, row, legal_into(kind, board, position, actions))]
+    return _random_action(kind, (board, position, actions, streams, row))
 
 
 @rule
 def observe_into(kind: int, board: Array, position: Array, seat: int, planes: Array) -> None:
     """Write the ones of what `seat` sees into `planes`, flat float32 zeros."""
-    if kind == TIC_TAC_TOE:
-        tic_tac_toe.observe_into(board, position, seat, planes)
-    elif kind == CONNECT_FOUR:
-        connect_four.observe_into(board, position, seat, planes)
-    elif kind == OTHELLO:
-        othello.observe_into(board, position, seat, planes)
-    elif kind == HEX:
-        hex.observe_into(board, position, seat, planes)
-    elif kind == BREAKTHROUGH:
-        breakthrough.observe_into(board, position, seat, planes)
-    elif kind == GO:
-        go.observe_into(board, position, seat, planes)
-    elif kind == KUHN_POKER:
-        kuhn_poker.observe_into(board, position, seat, planes)
-    elif kind == LEDUC_POKER:
-        leduc_poker.observe_into(board, position, seat, planes)
+    _observe_into(kind, (board, position, seat, planes))
 
 
 @rule
@@ -149,11 +103,7 @@ def payoff(kind: int, board: Array, position: Array) -> float:
     if not is_over(position) or position[0] == DRAWN:
         return 0.0
     sign, loser = (1.0, 1) if position[0] == WON else (-1.0, 0)
-    if kind == KUHN_POKER:
-        return sign * kuhn_poker.chips(position, loser)
-    if kind == LEDUC_POKER:
-        return sign * leduc_poker.chips(position, loser)
-    return sign
+    return sign * _stake(kind, (board, position, loser))
 
 
 @kernel
@@ -258,11 +208,10 @@ class NativeGame:
 
     def information_tensor(self, positions: Positions, seat: Array | None = None) -> Array:
         """OpenSpiel's tensor where cards are hidden; else what is seen, flat."""
-        if self.rules.kind == KUHN_POKER:
-            return kuhn_poker.information_tensor(positions, self._looking(positions, seat))
-        if self.rules.kind == LEDUC_POKER:
-            return leduc_poker.information_tensor(positions, self._looking(positions, seat))
-        return self.observe(positions, seat).reshape(len(positions), int(np.prod(self.spec.obs_shape)))
+        known = self.rules.information_tensor
+        if known is None:
+            return self.observe(positions, seat).reshape(len(positions), int(np.prod(self.spec.obs_shape)))
+        return known(positions, self._looking(positions, seat))
 
     def symmetries(self) -> list[Symmetry]:
         same = list(self.rules.symmetries)

@@ -12,7 +12,6 @@ from envs.api import Array
 from envs.games import symmetries
 from envs.games.rules import (
     DRAWN,
-    OTHELLO,
     WON,
     ZERO,
     Bits,
@@ -46,7 +45,7 @@ def rules(name: str, parameters: Parameters) -> Rules:
     moves = sum(1 << (middle + down) * size + middle + right for down, right in ((-2, -1), (-1, -2), (0, 1), (1, 0)))
     board = np.array([size, full, inner, full & ~first_column, full & ~(first_column << size - 1)], np.uint64)
     grid, same = Grid(size, size, first=(2,), second=(1,)), symmetries.crossed(size, others=1)
-    return Rules(spec, OTHELLO, board.view(np.int64), start(black, white, moves), grid=grid, symmetries=same)
+    return Rules(spec, board.view(np.int64), start(black, white, moves), grid=grid, symmetries=same)
 
 
 @rule
@@ -130,7 +129,7 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
 
 
 @rule
-def random_action(board: Array, position: Array, streams: Array, row: int) -> int:
+def random_action(board: Array, position: Array, actions: Array, streams: Array, row: int) -> int:
     return board[0] * board[0] if position[3] == ZERO else random_bit(position[3], streams, row)
 
 

@@ -2,14 +2,18 @@
 
 A position is a row, uint64 [W]. Word 0 is the status: 0 or 1 is the seat to move, 2 + seat says that this seat has won,
 4 is a draw, 5 that chance is to move. The other words belong to the game. `board` is an int64 vector of what a size of
-the game fixes. A game is a file with a function `rules(name, parameters) -> Rules` and kernels for one position
-that is not over:
+the game fixes. A game is a name in NATIVE and the file of this name, with a function `rules(name, parameters) -> Rules`
+and kernels for one position that is not over:
 
-    play(board, position, action)                play a legal action (or outcome of chance) in place, status included
-    is_legal(board, position, action) -> bool    of any integer
-    legal_into(board, position, actions) -> n    write the n legal actions in ascending order; actions is int64 [A]
-    random_action(board, position, streams, row) a legal action, each as likely as the others, without listing them
-    observe_into(board, position, seat, planes)  write what is not zero; planes is float32, flat, and full of zeros
+    play(board, position, action)                          play a legal action, or an outcome of chance; set the status
+    is_legal(board, position, action) -> bool              of any integer
+    legal_into(board, position, actions) -> n              write the n legal actions, ascending; actions is int64 [A]
+    random_action(board, position, actions, streams, row)  one of them, each as likely; `actions` is room to list them
+    observe_into(board, position, seat, planes)            write what is not zero; planes is float32, flat, all zeros
+
+Where a game is not about 1 there is one more, for a position in which somebody has won:
+
+    stake(board, position, seat)                           what the loser has lost; `seat` is the loser
 
 `native` has the same with the `kind` of a game in front, for compiled code that plays any of them. Kernels trust their
 caller: what Game promises beside them (refused actions, all-False masks after the end) is said once, in `native`.
@@ -25,10 +29,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from envs.api import Array, GameSpec, Symmetry
+from envs.api import Array, GameSpec, Positions, Symmetry
 
 WON, DRAWN, LUCK = 2, 4, 5  # a status below WON is the seat to move, from WON to DRAWN the game is over
-TIC_TAC_TOE, CONNECT_FOUR, OTHELLO, HEX, BREAKTHROUGH, KUHN_POKER, LEDUC_POKER, GO = range(8)  # kinds
+NATIVE = (  # the files of the games; a name's place here is the kind of its game
+    "tic_tac_toe",
+    "connect_four",
+    "othello",
+    "hex",
+    "breakthrough",
+    "kuhn_poker",
+    "leduc_poker",
+    "go",
+)
+# The kinds that other code tells apart.
+BREAKTHROUGH, CONNECT_FOUR, GO = NATIVE.index("breakthrough"), NATIVE.index("connect_four"), NATIVE.index("go")
+HEX, OTHELLO, TIC_TAC_TOE = NATIVE.index("hex"), NATIVE.index("othello"), NATIVE.index("tic_tac_toe")
 ZERO, ONE = np.uint64(0), np.uint64(1)  # numba makes a float of a uint64 and a signed integer: keep to these
 _SOURCES = sorted(Path(__file__).parent.glob("*.py"))
 
@@ -55,17 +71,23 @@ class Grid(NamedTuple):
 class Rules(NamedTuple):
     """A game of one size: `start` [W] uint64 is the first position, `board` the constants of its kernels.
 
-    `information_state(position, seat)` is the key of what a seat knows, in a game where that is not the position.
-    `grid` is absent where there is no board, `symmetries` where none is known.
+    Where a seat doesn't know the position, `information_state(position, seat)` is the key of what it knows, and
+    `information_tensor(positions, seats)` float32 [n, F] the same for networks. `grid` is absent where there is
+    no board, `symmetries` where none is known.
     """
 
     spec: GameSpec
-    kind: int
     board: Array
     start: Array
     information_state: Callable[[Array, int], str] | None = None
+    information_tensor: Callable[[Positions, Array], Array] | None = None
     grid: Grid | None = None
     symmetries: Sequence[Symmetry] = ()
+
+    @property
+    def kind(self) -> int:
+        """The number by which compiled code chooses the kernels of the game."""
+        return NATIVE.index(self.spec.name.partition("(")[0])
 
 
 def kernel(function: Callable[..., Any]) -> Any:

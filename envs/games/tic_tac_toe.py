@@ -8,7 +8,6 @@ from envs.api import Array
 from envs.games import symmetries
 from envs.games.rules import (
     DRAWN,
-    TIC_TAC_TOE,
     WON,
     ZERO,
     Grid,
@@ -33,7 +32,7 @@ def rules(name: str, parameters: Parameters) -> Rules:
     read(name, parameters, {})
     spec, board = two_player(name, 9, (3, 3, 3), 9), np.zeros(0, np.int64)
     grid = Grid(3, 3, first=(2,), second=(1,))
-    return Rules(spec, TIC_TAC_TOE, board, start(0, 0), grid=grid, symmetries=symmetries.square(3))
+    return Rules(spec, board, start(0, 0), grid=grid, symmetries=symmetries.square(3))
 
 
 @rule
@@ -60,7 +59,7 @@ def legal_into(board: Array, position: Array, actions: Array) -> int:
 
 
 @rule
-def random_action(board: Array, position: Array, streams: Array, row: int) -> int:
+def random_action(board: Array, position: Array, actions: Array, streams: Array, row: int) -> int:
     return random_bit(FULL & ~(position[1] | position[2]), streams, row)
 
 

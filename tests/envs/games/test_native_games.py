@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -15,6 +20,7 @@ from envs.games.check import check_game
 from envs.games.make import make_game
 from envs.games.native import NativeGame, legal_into, play, random_action
 
+ROOT = Path(__file__).resolve().parents[3]
 needs_open_spiel = pytest.mark.skipif(importlib.util.find_spec("pyspiel") is None, reason="OpenSpiel is not installed")
 NAMES = ["tic_tac_toe", "connect_four", "othello", "hex(board_size=5)", "breakthrough", "go(board_size=5)"]
 NAMES += ["kuhn_poker", "leduc_poker"]
@@ -424,3 +430,68 @@ def test_compiled_code_is_void_when_another_file_of_the_package_changes(
     assert stamp() == first
     source.write_text("three")
     assert stamp() != first
+
+
+# One game more -------------------------------------------------------------------------------------------------------
+
+SUBTRACTION = """
+import numpy as np
+
+from envs.api import TERMINAL
+from envs.games.check import check_game
+from envs.games.make import make_game
+
+game = make_game("subtraction(stones=9)")
+check_game(game, games=20, seed=0)
+
+
+def worth(position):
+    if game.seat(position)[0] == TERMINAL:
+        return int(game.returns(position)[0, 0])
+    following = [worth(game.step(position, np.array([action]))) for action in np.flatnonzero(game.legal(position)[0])]
+    return min(following) if game.seat(position)[0] else max(following)
+
+
+actions, streams = np.empty(3, np.int64), np.zeros(1, np.uint64)
+position = game.rules.start.copy()
+won = playout(game.rules.kind, game.rules.board, position, actions, streams, 0)
+assert [[won, -won]] == game.returns(position[None]).tolist()
+print([worth(make_game(f"subtraction(stones={stones})").initial(1)) for stones in range(1, 10)])
+if hasattr(playout, "stats"):
+    print([sum(kernel.stats.cache_misses.values()) for kernel in (native._step, native._legal, playout)])
+"""
+
+
+def block(language: str, page: str, heading: str) -> str:
+    """The one block of code in this language in a section of the documentation."""
+    section = (ROOT / "docs" / page).read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    (code,) = re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
+    return str(code)
+
+
+def run_script(root: Path, compiled: bool) -> subprocess.CompletedProcess[str]:
+    """In a house of its own. What isn't compiled says the same, and at once."""
+    house = {"PYTHONPATH": str(root), "NUMBA_DISABLE_JIT": str(int(not compiled))}
+    command = [sys.executable, "-W", "ignore", str(root / "script.py")]
+    return subprocess.run(command, env=os.environ | house, capture_output=True, text=True)
+
+
+def follow(root: Path) -> None:
+    """What docs/extending.md says."""
+    games, line = root / "envs" / "games", block("diff", "extending.md", "A native game").removeprefix("+")
+    text = (games / "rules.py").read_text()
+    (games / "rules.py").write_text(re.sub(r"(\nNATIVE = .*\n)", rf"\1{line}", text))
+    (games / "subtraction.py").write_text(block("python", "extending.md", "A native game"))
+
+
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_one_game_more_is_one_file_and_one_line(compiled: bool, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "envs", tmp_path / "envs", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "script.py").write_text(block("python", "games.md", "How a native game is made") + SUBTRACTION)
+    assert "ValueError" in run_script(tmp_path, compiled).stderr
+    follow(tmp_path)
+    worths = "[1, 1, 1, -1, 1, 1, 1, -1, 1]"  # who finds a multiple of four loses
+    first = run_script(tmp_path, compiled)
+    assert first.stdout.splitlines() == [worths, "[1, 1, 1]"][: 1 + compiled], first.stderr
+    if compiled:  # another process finds all of it in the cache
+        assert run_script(tmp_path, compiled).stdout.splitlines() == [worths, "[0, 0, 0]"]
