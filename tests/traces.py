@@ -86,6 +86,7 @@ def _arrays(state: Any) -> Iterator[Array]:
 def search(selection: str, name: str, native: bool, rollouts: bool) -> Iterator[str]:
     """Trees of some positions of a game: what is at their roots, and a hash of all of them."""
     from agents.search.config import Search as Options
+    from agents.search.dynamics import dynamics_of
     from agents.search.rollouts import Rollouts
     from agents.search.search import Search
     from envs.games.make import make_game
@@ -95,7 +96,7 @@ def search(selection: str, name: str, native: bool, rollouts: bool) -> Iterator[
     positions = some_positions(make_game(name, native), 3, 3)
     evaluator = Rollouts(game, 1) if rollouts else opinion(game)
     options = Options(selection=selection, simulations=40, proven=selection == "ucb1")  # type: ignore[arg-type]
-    tree = Search(game, options)
+    tree = Search(dynamics_of(game), options)
     result = tree.run(positions, evaluator, np.arange(3, dtype=np.uint64), explore=selection != "ucb1")
     for row in range(3):
         found = [f"{visits}*{shown(q)}" for visits, q in zip(result.visits[row].tolist(), result.q[row], strict=True)]

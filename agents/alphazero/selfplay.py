@@ -17,6 +17,7 @@ from agents.alphazero.policy_value import Replica, scale_of
 from agents.api import State
 from agents.explore import draw
 from agents.records import Episodes, Experience
+from agents.search.dynamics import dynamics_of
 from agents.search.evaluators import Cache, Network, from_side
 from agents.search.search import Search
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions
@@ -96,7 +97,7 @@ class SelfPlay:
         self.replica = Replica(config.network, self.game.spec, torch.device("cpu"))
         self.network = Network(self.game, self.replica)
         self.cache = Cache(self.game, self.network, self.options.cache) if self.options.cache else None
-        self.search = Search(self.game, config.search)
+        self.search = Search(dynamics_of(self.game), config.search)
         self.rng = Seeds(config.seed).generator("actor", index, incarnation)
         self.version = 0
         self.games = [self._begin() for _ in range(self.count)]

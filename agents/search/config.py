@@ -34,11 +34,13 @@ class Search(Config):
     value_scale: NonNegative = 1.0
     """gumbel: weight of values against the logits of the priors (c_scale), for values between 0 and 1"""
     rescale: bool = False
-    """gumbel: stretch the values of a node's actions to [0, 1]; else the game's range of returns is [0, 1]"""
+    """gumbel: stretch the values of a node's actions to [0, 1]; else the range of `bounds` becomes [0, 1]"""
     dirichlet_alpha: PositiveFloat = 0.3
     """concentration of the noise at the root when puct explores; about 10 / legal moves"""
     dirichlet_fraction: Fraction = 0.25
     """share of that noise in the priors of the root; 0 is without"""
+    bounds: Literal["known", "observed"] = "known"
+    """range that values are scaled by: the game's own, or the least to the highest that the tree has met (MuZero)"""
     chance: Literal["sampled", "enumerated"] = "sampled"
     """outcomes of chance nodes are drawn, or each is visited in proportion to its probability, without luck"""
     proven: bool = False

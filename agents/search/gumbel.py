@@ -17,7 +17,7 @@ import numpy as np
 
 from agents.search.kernels import inner, kernel
 from agents.search.streams import gumbel
-from agents.search.tree import Tree, mean
+from agents.search.tree import Tree, action_value, value_range
 from envs.api import Array
 
 TINY = 1e-300  # a prior of 0 has no logarithm
@@ -79,6 +79,7 @@ def completed(tree: Tree, rule: Any, row: int, branch: int) -> Completed:
     """What the visited children and the evaluator's value say about every action of a branch."""
     seat, first = tree.seat[row, branch], tree.first[row, branch]
     raw = tree.raw[row, branch]
+    middle, half = value_range(tree.edges, rule.observed, row, rule.middle, rule.half)
     total, most, prior, weighted = 0, 0, 0.0, 0.0
     low, high, untried = math.inf, -math.inf, False
     for child in range(first, first + tree.width[row, branch]):
@@ -86,7 +87,7 @@ def completed(tree: Tree, rule: Any, row: int, branch: int) -> Completed:
         if visits == 0:
             untried = True
             continue
-        q = mean(tree, row, child, seat)
+        q = action_value(tree, row, child, seat)
         share = max(tree.prior[row, child], TINY)
         total, most = total + visits, max(most, visits)
         prior, weighted = prior + share, weighted + share * q
@@ -94,10 +95,10 @@ def completed(tree: Tree, rule: Any, row: int, branch: int) -> Completed:
     mixed = raw if total == 0 else (raw + total * weighted / prior) / (total + 1)
     if untried:
         low, high = min(low, mixed), max(high, mixed)
-    scale, zero = (rule.visit_scale + most) * rule.value_scale, rule.middle - rule.half
+    scale = (rule.visit_scale + most) * rule.value_scale
     if rule.rescale:
         return Completed(scale / max(high - low, 1e-8), low, mixed, high)
-    return Completed(scale / (2 * rule.half), zero, mixed, high)
+    return Completed(scale / (2 * half), middle - half, mixed, high)
 
 
 @inner
@@ -116,7 +117,7 @@ def among_considered(tree: Tree, plan: Plan, q: Completed, row: int) -> int:
 @inner
 def score_of(tree: Tree, plan: Plan, q: Completed, row: int, child: int) -> float:
     """Noise + logit + sigma(q) of a child of the root."""
-    value = mean(tree, row, child, tree.seat[row, 0]) if tree.visits[row, child] > 0 else q.untried
+    value = action_value(tree, row, child, tree.seat[row, 0]) if tree.visits[row, child] > 0 else q.untried
     return plan.score[row, child - tree.first[row, 0]] + q.scale * (value - q.zero)
 
 
@@ -129,7 +130,7 @@ def improved(tree: Tree, q: Completed, row: int, branch: int, weight: Array) -> 
         child = first + index
         weight[index] = max(tree.prior[row, child], TINY)
         if tree.visits[row, child] > 0:
-            weight[index] *= math.exp(q.scale * (mean(tree, row, child, seat) - q.highest))
+            weight[index] *= math.exp(q.scale * (action_value(tree, row, child, seat) - q.highest))
         else:
             weight[index] *= untried
         total += weight[index]

@@ -10,7 +10,10 @@ from numba import njit
 
 from envs.games import rules
 
-KERNELS = ("streams", "tree", "gumbel", "selection", "descent", "rollouts", "leaves", "result", "evaluators")
+KERNELS = (
+    "streams", "tree", "gumbel", "selection", "descent", "rollouts", "leaves", "native", "adapted", "result",
+    "evaluators",
+)  # fmt: skip
 _HERE, _GAMES = Path(__file__).parent, Path(rules.__file__).parent
 _SOURCES = [*(_HERE / f"{name}.py" for name in KERNELS), *sorted(_GAMES.glob("*.py"))]
 _STAMPS = [(path.stat().st_mtime, path.stat().st_size) for path in _SOURCES]

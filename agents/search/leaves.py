@@ -1,74 +1,67 @@
-"""One simulation of every row at a time: which leaves wait for the evaluator, and what happens when it has answered.
-
-For native games all of it is compiled. For every other game rows are moved by the `Game` interface, and the tree by the
-same compiled rules. Leaves that need no evaluator are backed up at once, and the row tries again.
-"""
+"""Leaves, their estimates and their children: what the dynamics of all kinds have in common."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
-from agents.search.api import Estimate
-from agents.search.descent import CHAIN, descend, exact_into, has_room
+from agents.search.api import Estimate, Leaves, ModelSpec
+from agents.search.descent import has_room
 from agents.search.gumbel import Plan
 from agents.search.kernels import inner, kernel
 from agents.search.selection import UCB1, Rule, walk
-from agents.search.streams import shuffle, word, words
-from agents.search.tree import Tree, backward, expand, mean
-from envs.api import CHANCE, TERMINAL, Array, Game, Positions
-from envs.games.native import NativeGame, legal_into
-from envs.games.rules import to_move
+from agents.search.streams import shuffle, words
+from agents.search.tree import Tree, expand
+from envs.api import CHANCE, Array, Game, GameSpec, Positions
 
 
-class Leaves(NamedTuple):
-    """n nodes that wait for the evaluator, at most one of each row."""
-
-    row: Array  # [n] int64
-    node: Array  # [n] int64
-    parent: Array  # [n] int64: the branch above; -1 at the root
-    position: Positions  # [n, ...]
-    seed: Array  # [n] uint64
+def room_for(rows: int, positions: Positions) -> Leaves:
+    """Leaves to be filled in, with these positions [rows, ...]."""
+    row, node, parent = (np.zeros(rows, np.int64) for _ in range(3))
+    return Leaves(row, node, parent, positions, np.zeros(rows, np.uint64))
 
 
-@kernel
-def _find(
-    kind: int,
-    board: Array,
-    tree: Tree,
-    rule: Rule,
-    plan: Plan,
-    streams: Array,
-    budgets: Array,
-    made: Array,
-    leaves: Leaves,
-    scratch: Array,
-) -> tuple[int, bool]:
-    """Fill `leaves` from the top. Returns how many there are, and whether a row had no room to look for one."""
-    values, priors, found, full = np.empty(2), np.empty(len(scratch)), 0, False
-    for row in range(len(budgets)):
-        while made[row] < budgets[row] and not tree.solved[row, 0]:
-            if not has_room(tree, row, CHAIN, len(scratch)):
-                full = True
-                break
-            position = leaves.position[found]
-            node, parent = descend(kind, board, tree, rule, plan, streams, row, False, position, scratch, priors)
-            made[row] += 1
-            if tree.solved[row, node]:
-                exact_into(kind, board, tree, row, node, position, values)
-                backward(tree, row, node, parent, values, rule.proven, rule.most)
-            else:
-                leaves.row[found], leaves.node[found], leaves.parent[found] = row, node, parent
-                leaves.seed[found] = word(streams, row)
-                found += 1
-                break
-    return found, full
+def some(leaves: Leaves, which: Array | slice) -> Leaves:
+    return Leaves._make(field[which] for field in leaves)
+
+
+def roots(rows: Array, positions: Positions, streams: Array) -> Leaves:
+    """The roots of `rows` as leaves."""
+    seeds = np.empty(len(rows), np.uint64)
+    words(streams, rows, seeds)
+    return Leaves(rows, np.zeros_like(rows), np.full_like(rows, -1), positions, seeds)
+
+
+def movable(game: Game, positions: Positions) -> None:
+    """Raises ValueError for a position in which nobody is to move."""
+    if len(positions) and (seats := game.seat(positions)).min() < 0:
+        row = int(seats.argmin())
+        told = f"nobody is to move in row {row} (seat {seats[row]}): there is nothing to search"
+        raise ValueError(f"{game.spec.name}: {told}")
+
+
+def checked(spec: GameSpec | ModelSpec, n: int, estimate: Estimate) -> Estimate:
+    """An estimate of n leaves with logits float32 and values float64, which are a copy.
+
+    Raises ValueError for arrays of another shape. Whether all is finite is found out when leaves are expanded.
+    """
+    logits = np.ascontiguousarray(estimate.logits, np.float32)
+    values = np.array(estimate.values, np.float64, order="C")
+    if logits.shape != (n, spec.actions) or values.shape != (n, spec.seats):
+        found = f"{list(logits.shape)} and {list(values.shape)}"
+        wanted = f"logits {[n, spec.actions]} and values {[n, spec.seats]}"
+        raise ValueError(f"{spec.name}: the evaluator gave {found}, not {wanted}")
+    return Estimate(logits, values)
+
+
+def not_finite(spec: GameSpec | ModelSpec, logits: Array, values: Array, index: int) -> ValueError:
+    what = f"logits {logits[index]}, values {values[index]}"
+    return ValueError(f"{spec.name}: the evaluator's estimate of a position is not finite: {what}")
 
 
 @inner
-def _softmax(logits: Array, actions: Array, count: int, priors: Array) -> bool:
+def softmax(logits: Array, actions: Array, count: int, priors: Array) -> bool:
     """Write the softmax over `actions` to priors [count]. Returns False for logits that have none."""
     highest, total = -math.inf, 0.0
     for index in range(count):
@@ -81,85 +74,33 @@ def _softmax(logits: Array, actions: Array, count: int, priors: Array) -> bool:
     return math.isfinite(total)
 
 
-@kernel
-def _open(
-    kind: int,
-    board: Array,
-    tree: Tree,
-    rule: Rule,
-    streams: Array,
-    leaves: Leaves,
-    n: int,
-    logits: Array,
-    values: Array,
-    scratch: Array,
-) -> int:
-    """Expand and back up n leaves of a native game. Returns the first whose estimate is not finite, or -1."""
-    priors = np.empty(len(scratch))
-    for index in range(n):
-        row, position = leaves.row[index], leaves.position[index]
-        count = legal_into(kind, board, position, scratch)
-        seat = to_move(position)
-        if rule.selection == UCB1:
-            shuffle(streams, row, scratch, count)
-        if not _softmax(logits[index], scratch, count, priors) or not math.isfinite(values[index, seat]):
-            return index
-        branch = expand(tree, row, leaves.node[index], leaves.parent[index], seat, scratch, priors, count)
-        tree.raw[row, branch] = values[index, seat]
-        for each in range(len(position)):
-            tree.position[row, branch, each] = position[each]
-        backward(tree, row, leaves.node[index], leaves.parent[index], values[index], rule.proven, rule.most)
-    return -1
-
-
-class NativeLeaves:
-    """Leaves of a native game."""
-
-    def __init__(self, game: NativeGame, rows: int) -> None:
-        rules, self.actions = game.rules, game.spec.actions
-        self.kind, self.board, self.words = rules.kind, rules.board, len(rules.start)
-        self.leaves = _room(rows, np.empty((rows, self.words), np.uint64))
-        self.scratch = np.empty(self.actions, np.int64)
-
-    def find(
-        self, tree: Tree, rule: Rule, plan: Plan, streams: Array, budgets: Array, made: Array
-    ) -> tuple[Leaves, bool]:
-        """The next leaves, valid until the next call, and whether a row needs more room to go on."""
-        n, full = _find(self.kind, self.board, tree, rule, plan, streams, budgets, made, self.leaves, self.scratch)
-        return _some(self.leaves, slice(n)), full
-
-    def open(self, tree: Tree, rule: Rule, streams: Array, leaves: Leaves, estimate: Estimate) -> int:
-        """Expand and back up. Returns the first leaf whose estimate is not finite, or -1."""
-        n, (logits, values) = len(leaves.row), estimate
-        bad: int = _open(self.kind, self.board, tree, rule, streams, leaves, n, logits, values, self.scratch)
-        return bad
-
-    def moved(self, row: int, kept: Array) -> None:
-        """Positions are in the tree, and moved with it."""
+@inner
+def finite(values: Array) -> bool:
+    """Whether all of values [P] are numbers, as their sum is then."""
+    total = 0.0
+    for value in values:
+        total += value
+    return math.isfinite(total)
 
 
 @kernel
-def _walk_rows(
+def walk_rows(
     tree: Tree, rule: Rule, plan: Plan, streams: Array, rows: Array, starts: Array, nodes: Array, parents: Array
 ) -> None:
+    """Go down from the branch `starts` in each of n rows, to a node and the branch above it."""
     for index in range(len(rows)):
         nodes[index], parents[index] = walk(tree, rule, plan, streams, rows[index], starts[index])
 
 
 @kernel
-def _end_rows(tree: Tree, rule: Rule, rows: Array, nodes: Array, parents: Array, values: Array) -> None:
-    """Back up leaves that need no evaluator: solved before, or else the game has ended with `values` [n, P]."""
+def rooms(tree: Tree, rows: Array, actions: int, room: Array) -> None:
+    """Whether each of n rows has room for another branch, written to room [n]."""
     for index in range(len(rows)):
-        row, node = rows[index], nodes[index]
-        if tree.visits[row, node] > 0:
-            for seat in range(values.shape[1]):
-                values[index, seat] = mean(tree, row, node, seat)
-        tree.solved[row, node] = True
-        backward(tree, row, node, parents[index], values[index], rule.proven, rule.most)
+        room[index] = has_room(tree, rows[index], 1, actions)
 
 
 @kernel
-def _expand_rows(
+def expand_rows(
     tree: Tree,
     rule: Rule,
     streams: Array,
@@ -169,9 +110,10 @@ def _expand_rows(
     seats: Array,
     legal: Array,
     logits: Array,
+    values: Array,
     branches: Array,
 ) -> int:
-    """Expand n leaves over what is legal [n, A]. Returns the first whose logits are not finite, or -1."""
+    """Expand n leaves over what is legal [n, A]. Returns the first whose estimate is not finite, or -1."""
     actions, priors = np.empty(legal.shape[1], np.int64), np.empty(legal.shape[1])
     for index in range(len(rows)):
         count = 0
@@ -182,128 +124,7 @@ def _expand_rows(
         row = rows[index]
         if rule.selection == UCB1 and seats[index] != CHANCE:
             shuffle(streams, row, actions, count)
-        if not _softmax(logits[index], actions, count, priors):
+        if not softmax(logits[index], actions, count, priors) or not finite(values[index]):
             return index
         branches[index] = expand(tree, row, nodes[index], parents[index], seats[index], actions, priors, count)
     return -1
-
-
-@kernel
-def _back_up_rows(
-    tree: Tree, rule: Rule, rows: Array, nodes: Array, parents: Array, branches: Array, values: Array
-) -> None:
-    for index in range(len(rows)):
-        row, branch = rows[index], branches[index]
-        tree.raw[row, branch] = values[index, tree.seat[row, branch]]
-        backward(tree, row, nodes[index], parents[index], values[index], rule.proven, rule.most)
-
-
-@kernel
-def _rooms(tree: Tree, rows: Array, actions: int, room: Array) -> None:
-    for index in range(len(rows)):
-        room[index] = has_room(tree, rows[index], 1, actions)
-
-
-class AdaptedLeaves:
-    """Leaves of any game, moved by its `Game` interface. Positions are kept here, beside the tree."""
-
-    words = 0
-
-    def __init__(self, game: Game, rows: int) -> None:
-        self.game = game
-        self.positions: list[list[Positions]] = [[] for _ in range(rows)]  # [row][branch][1, ...]
-
-    def find(
-        self, tree: Tree, rule: Rule, plan: Plan, streams: Array, budgets: Array, made: Array
-    ) -> tuple[Leaves, bool]:
-        """The next leaves, and whether a row needs more room to go on."""
-        before, full, waiting = streams.copy(), False, [_room(0, self.game.initial(0))]
-        rows = np.flatnonzero((made < budgets) & ~tree.solved[:, 0])
-        starts = np.zeros_like(rows)
-        while len(rows):
-            nodes, parents = np.empty_like(rows), np.empty_like(rows)
-            _walk_rows(tree, rule, plan, streams, rows, starts, nodes, parents)
-            leaves, seats, ended = self._step(tree, rule, rows, nodes, parents)
-            made[ended] += 1
-            before[ended] = streams[ended]
-            room = np.empty(len(seats), bool)
-            _rooms(tree, leaves.row, self.game.spec.actions, room)
-            streams[leaves.row[~room]] = before[leaves.row[~room]]
-            full |= not room.all()
-            lucky, chosen = _some(leaves, room & (seats == CHANCE)), _some(leaves, room & (seats != CHANCE))
-            made[chosen.row] += 1
-            waiting.append(chosen)
-            ended = ended[(made[ended] < budgets[ended]) & ~tree.solved[ended, 0]]
-            rows = np.concatenate([ended, lucky.row])
-            starts = np.concatenate([np.zeros_like(ended), self._chance(tree, rule, streams, lucky)])
-        found = Leaves._make(np.concatenate(fields) for fields in zip(*waiting, strict=True))
-        words(streams, found.row, found.seed)
-        return found, full
-
-    def open(self, tree: Tree, rule: Rule, streams: Array, leaves: Leaves, estimate: Estimate) -> int:
-        """Expand and back up. Returns the first leaf whose estimate is not finite, or -1."""
-        logits, values = estimate
-        if not (finite := np.isfinite(values).all(1)).all():
-            return int(finite.argmin())
-        seats, legal = self.game.seat(leaves.position), self.game.legal(leaves.position)
-        branches = np.empty_like(leaves.row)
-        bad: int = _expand_rows(
-            tree, rule, streams, leaves.row, leaves.node, leaves.parent, seats, legal, logits, branches
-        )
-        if bad < 0:
-            self._keep(leaves, branches)
-            _back_up_rows(tree, rule, leaves.row, leaves.node, leaves.parent, branches, values)
-        return bad
-
-    def moved(self, row: int, kept: Array) -> None:
-        """Only these branches of a row are left, in this order."""
-        self.positions[row] = [self.positions[row][branch] for branch in kept]
-
-    def _step(self, tree: Tree, rule: Rule, rows: Array, nodes: Array, parents: Array) -> tuple[Leaves, Array, Array]:
-        """Play the moves that lead to leaves. Those without a future are backed up.
-
-        Returns the others, who moves there, and the rows of those that were backed up.
-        """
-        fresh = np.flatnonzero(~tree.solved[rows, nodes])
-        above = [self.positions[rows[index]][parents[index]] for index in fresh]
-        actions = tree.action[rows[fresh], nodes[fresh]].astype(np.int64)
-        positions = self.game.step(np.concatenate([self.game.initial(0), *above]), actions)
-        seats = self.game.seat(positions)
-        going = seats != TERMINAL
-        values = np.zeros((len(rows), self.game.spec.seats))
-        values[fresh[~going]] = self.game.returns(positions[~going])
-        ended, left = np.setdiff1d(np.arange(len(rows)), fresh[going]), fresh[going]
-        _end_rows(tree, rule, rows[ended], nodes[ended], parents[ended], values[ended])
-        leaves = Leaves(rows[left], nodes[left], parents[left], positions[going], np.zeros(len(left), np.uint64))
-        return leaves, seats[going], rows[ended]
-
-    def _chance(self, tree: Tree, rule: Rule, streams: Array, leaves: Leaves) -> Array:
-        """Expand chance nodes, which are not evaluated. Returns their branches."""
-        chance, branches = self.game.chance(leaves.position), np.empty_like(leaves.row)
-        seats = np.full(len(leaves.row), CHANCE)
-        logits = np.log(np.where(chance > 0, chance, 1.0))
-        _expand_rows(tree, rule, streams, leaves.row, leaves.node, leaves.parent, seats, chance > 0, logits, branches)
-        self._keep(leaves, branches)
-        return branches
-
-    def _keep(self, leaves: Leaves, branches: Array) -> None:
-        for index, (row, branch) in enumerate(zip(leaves.row, branches, strict=True)):
-            del self.positions[row][branch:]
-            self.positions[row].append(leaves.position[index : index + 1])
-
-
-def _room(rows: int, positions: Positions) -> Leaves:
-    """Leaves to be filled in."""
-    return Leaves(
-        np.zeros(rows, np.int64),
-        np.zeros(rows, np.int64),
-        np.zeros(rows, np.int64),
-        positions,
-        np.zeros(rows, np.uint64),
-    )
-
-
-def _some(leaves: Leaves, which: Array | slice) -> Leaves:
-    return Leaves(
-        leaves.row[which], leaves.node[which], leaves.parent[which], leaves.position[which], leaves.seed[which]
-    )

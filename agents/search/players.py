@@ -7,6 +7,7 @@ import numpy as np
 from agents.records import Carry, forgets
 from agents.search.api import Evaluator
 from agents.search.config import Search as Options
+from agents.search.dynamics import dynamics_of
 from agents.search.rollouts import Rollouts
 from agents.search.search import Search
 from envs.api import Array, Game, Positions
@@ -24,7 +25,7 @@ class SearchPlayer:
 
     def __init__(self, name: str, game: Game, evaluator: Evaluator, options: Options) -> None:
         self.name, self.game, self.evaluator = name, game, evaluator
-        self.search = Search(game, options)
+        self.search = Search(dynamics_of(game), options)
         nodes = max(1, options.simulations) * min(game.spec.actions, 16)
         self.together = max(1, TOGETHER // nodes) if options.seconds is None else None
 

@@ -9,7 +9,7 @@ from agents.search.gumbel import Plan, completed, improved, prepare, score_of
 from agents.search.kernels import kernel
 from agents.search.selection import GUMBEL, Rule
 from agents.search.streams import gamma
-from agents.search.tree import Tree, mean
+from agents.search.tree import Tree, action_value, mean
 from envs.api import CHANCE, Array
 
 
@@ -47,7 +47,7 @@ def _best(tree: Tree, rule: Rule, plan: Plan, row: int) -> int:
     best, top = first, (-1, -1.0, -1, -np.inf)
     for child in range(first, first + tree.width[row, 0]):
         visits = tree.visits[row, child]
-        value = mean(tree, row, child, seat) if visits > 0 else -np.inf
+        value = action_value(tree, row, child, seat) if visits > 0 else -np.inf
         lost = tree.solved[row, child] and value <= rule.least + 1e-9
         if rule.selection == GUMBEL:
             score = score_of(tree, plan, q, row, child)
@@ -77,7 +77,7 @@ def _summarize(tree: Tree, rule: Rule, plan: Plan, result: Result) -> None:
             result.prior[row, action] = tree.prior[row, child]
             result.solved[row, action] = tree.solved[row, child]
             if visits > 0:
-                result.q[row, action] = mean(tree, row, child, seat)
+                result.q[row, action] = action_value(tree, row, child, seat)
             if rule.selection == GUMBEL:
                 result.policy[row, action] = weight[index]
             else:
@@ -123,5 +123,8 @@ def variation(tree: Tree, rule: Rule, plan: Plan, row: int) -> list[int]:
         solved = tree.solved[row, children] & tree.solved[row, tree.node[row, branch]]
         visits = tree.visits[row, children]
         values = tree.value[row, children, tree.seat[row, branch]] / np.maximum(visits, 1)
+        if tree.edges is not None:
+            reward = tree.edges.reward[row, children, tree.seat[row, branch]]
+            values = reward + tree.edges.discount[row, children] * values
         child = first + int(np.lexsort((values, visits, np.where(solved, values, -np.inf)))[-1])
     return line

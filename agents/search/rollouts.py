@@ -14,7 +14,7 @@ from agents.search.gumbel import Plan
 from agents.search.kernels import inner, kernel
 from agents.search.selection import Rule
 from agents.search.streams import draw, seed
-from agents.search.tree import Tree, backward
+from agents.search.tree import Tree, back_up
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions
 from envs.games.native import NativeGame, payoff, play, random_action
 from envs.games.rules import is_over
@@ -66,11 +66,11 @@ def begin_roots(
         rollouts_into(kind, board, position, times, streams, row, working, scratch, values)
         branch = open_evenly(kind, board, tree, rule, streams, row, 0, -1, position, scratch, priors)
         tree.raw[row, branch] = values[tree.seat[row, branch]]
-        backward(tree, row, 0, -1, values, rule.proven, rule.most)
+        back_up(tree, row, 0, -1, values, rule.proven, rule.most)
 
 
 @kernel
-def simulate(
+def play_out(
     kind: int,
     board: Array,
     tree: Tree,
@@ -98,7 +98,7 @@ def simulate(
                 exact_into(kind, board, tree, row, node, position, values)
             else:
                 rollouts_into(kind, board, position, times, streams, row, working, scratch, values)
-            backward(tree, row, node, parent, values, rule.proven, rule.most)
+            back_up(tree, row, node, parent, values, rule.proven, rule.most)
             made[row] += 1
     return True
 

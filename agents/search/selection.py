@@ -1,7 +1,8 @@
 """What a simulation tries next at each node, as compiled code: UCB1, PUCT, and outcomes of chance.
 
 Gumbel's rules are in `agents.search.gumbel`. A rule is numbers, since compiled code that is given functions can't be
-cached. Values are those of the seat to move, brought from the game's range of returns to [-1, 1] where it is known.
+cached. Values are those of the seat to move, brought to [-1, 1] from the game's range of returns where it is known, or
+from the range that the tree has met.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from agents.search.config import Search as Options
 from agents.search.gumbel import Plan, among_considered, completed, in_proportion
 from agents.search.kernels import inner
 from agents.search.streams import uniform
-from agents.search.tree import Tree, mean
-from envs.api import CHANCE, Array, GameSpec
+from agents.search.tree import Tree, action_value, mean, value_range, with_reward
+from envs.api import CHANCE, Array
 
 UCB1, PUCT, GUMBEL = range(3)
 PARENT, ZERO, LOSS = range(3)
@@ -33,14 +34,16 @@ class Rule(NamedTuple):
     rescale: bool
     enumerated: bool
     proven: bool
+    observed: bool  # values are scaled by what the tree has met
     middle: float  # of the game's range of returns
     half: float  # of its width
     least: float  # that a seat can get
     most: float
 
 
-def rule(options: Options, spec: GameSpec) -> Rule:
-    low, high = spec.utility
+def rule(options: Options, utility: tuple[float, float]) -> Rule:
+    """The rule of these options where returns are between the bounds `utility`; infinite: not known."""
+    low, high = utility
     known = math.isfinite(low) and math.isfinite(high) and low < high
     return Rule(
         selection=("ucb1", "puct", "gumbel").index(options.selection),
@@ -53,6 +56,7 @@ def rule(options: Options, spec: GameSpec) -> Rule:
         rescale=options.rescale,
         enumerated=options.chance == "enumerated",
         proven=options.proven,
+        observed=options.bounds == "observed",
         middle=(low + high) / 2 if known else 0.0,
         half=(high - low) / 2 if known else 1.0,
         least=low,
@@ -118,14 +122,16 @@ def ucb1(tree: Tree, rule: Rule, row: int, branch: int) -> int:
     A solved child has nothing left to explore: where results are proven, its value stands alone.
     """
     seat, first = tree.seat[row, branch], tree.first[row, branch]
-    explore = rule.half * rule.ucb_c * math.sqrt(math.log(tree.visits[row, tree.node[row, branch]]))
+    _, half = value_range(tree.edges, rule.observed, row, rule.middle, rule.half)
+    explore = half * rule.ucb_c * math.sqrt(math.log(tree.visits[row, tree.node[row, branch]]))
     best, highest = first, -math.inf
     for child in range(first, first + tree.width[row, branch]):
         visits = tree.visits[row, child]
         if visits == 0:
             return child
         share = 1.0 / visits
-        score = tree.value[row, child, seat] * share
+        value = tree.value[row, child, seat] * share
+        score = with_reward(tree.edges, row, child, seat, value)
         if not (rule.proven and tree.solved[row, child]):
             score += explore * math.sqrt(share)
         if score > highest:
@@ -142,16 +148,17 @@ def puct(tree: Tree, rule: Rule, row: int, branch: int) -> int:
     seat, first, node = tree.seat[row, branch], tree.first[row, branch], tree.node[row, branch]
     total = tree.visits[row, node]
     explore = rule.puct_init + math.log((1 + total + rule.puct_base) / rule.puct_base)
-    explore *= rule.half * math.sqrt(total)
-    untried = rule.middle
+    middle, half = value_range(tree.edges, rule.observed, row, rule.middle, rule.half)
+    explore *= half * math.sqrt(total)
+    untried = middle
     if rule.unvisited == PARENT:
         untried = mean(tree, row, node, seat)
     elif rule.unvisited == LOSS:
-        untried -= rule.half
+        untried -= half
     best, highest = first, -math.inf
     for child in range(first, first + tree.width[row, branch]):
         visits = tree.visits[row, child]
-        score = mean(tree, row, child, seat) if visits > 0 else untried
+        score = action_value(tree, row, child, seat) if visits > 0 else untried
         if not (rule.proven and tree.solved[row, child]):
             score += explore * tree.prior[row, child] / (1 + visits)
         if score > highest:

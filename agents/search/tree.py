@@ -7,11 +7,16 @@ behind it, and so do branches.
 
 Values are kept for every seat, in the game's own numbers, so that nothing is said about who plays against whom. A node
 that is `solved` has its exact value as the mean `value / visits`: a game that is over, or one whose result is proven.
+
+A node's value is that of where its action leads. What the action is worth, `action_value`, is reward + discount *
+value, as in a Markov decision process. Games pay at their end, as the value of the last position: their trees can do
+without `edges`, and then the two are the same. Compiled code is made for trees with and without: None costs nothing.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +24,14 @@ from agents.search.kernels import inner, kernel
 from envs.api import CHANCE, Array
 
 UNEXPANDED = -1
+
+
+class Edges(NamedTuple):
+    """What is known of actions, beside the nodes that they lead to."""
+
+    reward: Array  # [B, N, P] float64: what the action pays to each seat
+    discount: Array  # [B, N] float64: of what follows the action
+    bounds: Array  # [B, 2] float64: the least and the highest value that an action had for who moves
 
 
 class Tree(NamedTuple):
@@ -37,13 +50,15 @@ class Tree(NamedTuple):
     seat: Array  # [B, M] int32: who moves, or CHANCE
     raw: Array  # [B, M] float64: the evaluator's value for the seat to move
     position: Array  # [B, M, W] uint64; W is 0 where positions are kept elsewhere
+    edges: Edges | None
 
 
 PER_NODE = ("visits", "value", "prior", "action", "branch", "solved")
 PER_BRANCH = ("node", "parent", "first", "width", "seat", "raw", "position")
+PER_EDGE = ("reward", "discount")
 
 
-def plant(rows: int, nodes: int, branches: int, seats: int, words: int) -> Tree:
+def plant(rows: int, nodes: int, branches: int, seats: int, words: int, edges: bool) -> Tree:
     """An empty tree with room for so many nodes and branches in each row. The memory is touched when it is used."""
     by_node, by_branch = (rows, nodes), (rows, branches)
     return Tree(
@@ -62,20 +77,28 @@ def plant(rows: int, nodes: int, branches: int, seats: int, words: int) -> Tree:
         seat=np.empty(by_branch, np.int32),
         raw=np.empty(by_branch),
         position=np.empty((*by_branch, words), np.uint64),
+        edges=Edges(np.empty((*by_node, seats)), np.empty(by_node), np.empty((rows, 2))) if edges else None,
     )
 
 
 def grown(tree: Tree, nodes: int, branches: int) -> Tree:
     """The same tree with more room."""
     rows, seats, words = len(tree.nodes), tree.value.shape[2], tree.position.shape[2]
-    larger = plant(rows, nodes, branches, seats, words)
+    larger = plant(rows, nodes, branches, seats, words, tree.edges is not None)
     larger.nodes[:], larger.branches[:] = tree.nodes, tree.branches
-    for names, used in ((PER_NODE, tree.nodes.tolist()), (PER_BRANCH, tree.branches.tolist())):
-        for name in names:
-            old, new = getattr(tree, name), getattr(larger, name)
-            for row, n in enumerate(used):  # each as far as it is used: memory that nobody touched costs nothing
-                new[row, :n] = old[row, :n]
+    _copy_used(tree, larger, PER_NODE, tree.nodes)
+    _copy_used(tree, larger, PER_BRANCH, tree.branches)
+    if tree.edges is not None and larger.edges is not None:
+        _copy_used(tree.edges, larger.edges, PER_EDGE, tree.nodes)
+        larger.edges.bounds[:] = tree.edges.bounds
     return larger
+
+
+def _copy_used(old: Any, new: Any, names: Sequence[str], used: Array) -> None:
+    """Each row as far as it is used: memory that nobody touched costs nothing."""
+    for name in names:
+        for row, n in enumerate(used.tolist()):
+            getattr(new, name)[row, :n] = getattr(old, name)[row, :n]
 
 
 @kernel
@@ -84,6 +107,7 @@ def clear(tree: Tree, rows: Array) -> None:
     for row in rows:
         tree.nodes[row], tree.branches[row] = 1, 0
         _new_node(tree, row, 0, -1, 1.0)
+        _forget(tree.edges, row)
 
 
 @inner
@@ -95,6 +119,21 @@ def _new_node(tree: Tree, row: int, node: int, action: int, prior: float) -> Non
     tree.action[row, node] = action
     tree.branch[row, node] = UNEXPANDED
     tree.solved[row, node] = False
+    _new_edge(tree.edges, row, node)
+
+
+@inner
+def _new_edge(edges: Edges | None, row: int, node: int) -> None:
+    if edges is not None:
+        edges.discount[row, node] = 1.0
+        for seat in range(edges.reward.shape[2]):
+            edges.reward[row, node, seat] = 0.0
+
+
+@inner
+def _forget(edges: Edges | None, row: int) -> None:
+    if edges is not None:
+        edges.bounds[row, 0], edges.bounds[row, 1] = np.inf, -np.inf
 
 
 @inner
@@ -115,17 +154,44 @@ def expand(tree: Tree, row: int, node: int, parent: int, seat: int, actions: Arr
 
 @inner
 def mean(tree: Tree, row: int, node: int, seat: int) -> float:
-    """The value of a node that was visited."""
+    """The value of where the action of a node leads, which was visited."""
     return tree.value[row, node, seat] / tree.visits[row, node]
 
 
 @inner
-def backward(tree: Tree, row: int, node: int, parent: int, values: Array, proven: bool, most: float) -> None:
+def with_reward(edges: Edges | None, row: int, node: int, seat: int, value: float) -> float:
+    """reward + discount * value: what the action of a node makes of the value of where it leads."""
+    if edges is None:
+        return value
+    return edges.reward[row, node, seat] + edges.discount[row, node] * value
+
+
+@inner
+def action_value(tree: Tree, row: int, node: int, seat: int) -> float:
+    """What a seat can expect of the action of a node, which was visited."""
+    return with_reward(tree.edges, row, node, seat, tree.value[row, node, seat] / tree.visits[row, node])
+
+
+@inner
+def value_range(edges: Edges | None, observed: bool, row: int, middle: float, half: float) -> tuple[float, float]:
+    """The middle of the range of values and half of its width, where that of the game is (middle, half).
+
+    `observed`: what the tree has met (Schrittwieser et al. 2020, https://arxiv.org/abs/1911.08265, equation 5), as
+    soon as it has met two different values.
+    """
+    if edges is None or not observed or edges.bounds[row, 0] >= edges.bounds[row, 1]:
+        return middle, half
+    low, high = edges.bounds[row, 0], edges.bounds[row, 1]
+    return (low + high) / 2, (high - low) / 2
+
+
+@inner
+def back_up(tree: Tree, row: int, node: int, parent: int, values: Array, proven: bool, most: float) -> None:
     """Add one visit and `values` [P] to a node, and to all above it; `parent` is the branch above, -1 at the root.
 
-    With `proven`, what follows from a solved node is solved too, and from there on the exact value is backed up
-    (Winands et al. 2008, https://doi.org/10.1007/978-3-540-87608-3_3). Nobody can get more than `most`. `values` is
-    overwritten.
+    Each action on the way adds its reward and discounts. With `proven`, what follows from a solved node is solved too,
+    and from there on the exact value is backed up (Winands et al. 2008, https://doi.org/10.1007/978-3-540-87608-3_3).
+    Nobody can get more than `most`. `values` is overwritten.
     """
     solving = proven and tree.solved[row, node]
     while True:
@@ -134,10 +200,42 @@ def backward(tree: Tree, row: int, node: int, parent: int, values: Array, proven
             tree.value[row, node, seat] += values[seat]
         if parent < 0:
             return
+        _widen(tree.edges, tree.value, tree.visits, row, node, tree.seat[row, parent])
+        for seat in range(len(values)):
+            values[seat] = with_reward(tree.edges, row, node, seat, values[seat])
         node = tree.node[row, parent]
         if solving:
             solving = _settle(tree, row, parent, values, most)
         parent = tree.parent[row, parent]
+
+
+@inner
+def _widen(edges: Edges | None, value: Array, visits: Array, row: int, node: int, seat: int) -> None:
+    """Let the bounds hold what an action is worth to the seat that may choose it."""
+    if edges is None:
+        return
+    if seat != CHANCE:
+        worth = with_reward(edges, row, node, seat, value[row, node, seat] / visits[row, node])
+        edges.bounds[row, 0] = min(edges.bounds[row, 0], worth)
+        edges.bounds[row, 1] = max(edges.bounds[row, 1], worth)
+
+
+@kernel
+def backward(
+    tree: Tree,
+    rows: Array,
+    nodes: Array,
+    parents: Array,
+    branches: Array,
+    values: Array,
+    proven: bool,
+    most: float,
+) -> None:
+    """Back up `values` [n, P] from n nodes that were expanded to `branches`; each branch keeps its own as `raw`."""
+    for index in range(len(rows)):
+        row, branch = rows[index], branches[index]
+        tree.raw[row, branch] = values[index, tree.seat[row, branch]]
+        back_up(tree, row, nodes[index], parents[index], values[index], proven, most)
 
 
 @inner
@@ -149,8 +247,8 @@ def _settle(tree: Tree, row: int, branch: int, values: Array, most: float) -> bo
     for child in children:
         if not tree.solved[row, child]:
             open_ones = True
-        elif seat != CHANCE and mean(tree, row, child, seat) > highest:
-            best, highest = child, mean(tree, row, child, seat)
+        elif seat != CHANCE and action_value(tree, row, child, seat) > highest:
+            best, highest = child, action_value(tree, row, child, seat)
     if open_ones and (seat == CHANCE or highest < most - 1e-9):
         return False
     node = tree.node[row, branch]
@@ -158,9 +256,9 @@ def _settle(tree: Tree, row: int, branch: int, values: Array, most: float) -> bo
         if seat == CHANCE:
             values[each] = 0.0
             for child in children:
-                values[each] += tree.prior[row, child] * mean(tree, row, child, each)
+                values[each] += tree.prior[row, child] * action_value(tree, row, child, each)
         else:
-            values[each] = mean(tree, row, best, each)
+            values[each] = action_value(tree, row, best, each)
         tree.value[row, node, each] = values[each] * tree.visits[row, node]
     tree.solved[row, node] = True
     return True
@@ -220,6 +318,15 @@ def _copy_node(tree: Tree, row: int, old: int, new: int) -> None:
     tree.action[row, new] = tree.action[row, old]
     tree.branch[row, new] = tree.branch[row, old]
     tree.solved[row, new] = tree.solved[row, old]
+    _copy_edge(tree.edges, row, old, new)
+
+
+@inner
+def _copy_edge(edges: Edges | None, row: int, old: int, new: int) -> None:
+    if edges is not None:
+        edges.discount[row, new] = edges.discount[row, old]
+        for seat in range(edges.reward.shape[2]):
+            edges.reward[row, new, seat] = edges.reward[row, old, seat]
 
 
 @inner

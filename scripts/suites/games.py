@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from agents.search.config import Search as Options
+from agents.search.dynamics import dynamics_of
 from agents.search.evaluators import Forward, Network
 from agents.search.rollouts import Rollouts
 from agents.search.search import Search
@@ -105,7 +106,7 @@ def in_lockstep(name: str, pairs: int, threads: int) -> Row:
 
 @contextmanager
 def searched(game: NativeGame, simulations: int) -> Iterator[Trial]:
-    search = Search(game, Options(selection="ucb1", simulations=simulations, ucb_c=UCB_C))
+    search = Search(dynamics_of(game), Options(selection="ucb1", simulations=simulations, ucb_c=UCB_C))
     evaluator, positions, rng = Rollouts(game), game.initial(32), np.random.default_rng(0)
 
     def run() -> None:
@@ -145,7 +146,7 @@ def mcts(key: str, pairs: int, threads: int) -> Row:
 
 @contextmanager
 def planned(game: Game, forward: Forward) -> Iterator[Trial]:
-    search = Search(game, Options(selection="gumbel", simulations=32))
+    search = Search(dynamics_of(game), Options(selection="gumbel", simulations=32))
     network, rng, positions = Network(game, forward), np.random.default_rng(0), game.initial(256)
 
     def trial() -> float:

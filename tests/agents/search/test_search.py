@@ -10,6 +10,7 @@ import pytest
 
 from agents.search import config
 from agents.search.api import Estimate, Evaluator
+from agents.search.dynamics import dynamics_of
 from agents.search.evaluators import Network, uniform
 from agents.search.rollouts import Rollouts
 from agents.search.search import Search
@@ -79,7 +80,7 @@ def test_visits_sum_to_the_budget_of_each_row(options: dict[str, Any], evaluator
     if kind == "adapted":
         game = Untold(game)
     budgets = np.array([0, 1, 7, 40, 100])
-    search = Search(game, config.Search(**options))
+    search = Search(dynamics_of(game), config.Search(**options))
     result = search.run(positions, evaluator(game), seeds(5), explore=True, budgets=budgets)
     assert (result.visits.sum(1) == budgets).all()
     assert (result.simulations == budgets).all()
@@ -104,12 +105,12 @@ class Untold:
         return getattr(self.game, name)
 
 
-@pytest.mark.parametrize("options", SELECTIONS, ids=lambda options: options["selection"])
+@pytest.mark.parametrize("options", [*SELECTIONS, {"selection": "puct", "bounds": "observed"}], ids=str)
 def test_compiled_and_adapted_searches_are_the_same(options: dict[str, Any]) -> None:
     game = make_game("connect_four(rows=5,columns=5)")
     positions = some_positions(game, 8, 5)
     other = Untold(game)
-    search, twin = (Search(each, config.Search(simulations=60, **options)) for each in (game, other))
+    search, twin = (Search(dynamics_of(each), config.Search(simulations=60, **options)) for each in (game, other))
     result = search.run(positions, opinion(game), seeds(8), explore=True)
     again = twin.run(positions, opinion(other), seeds(8), explore=True)
     for name in ("action", "visits", "policy", "value", "q", "prior"):
@@ -121,13 +122,13 @@ def test_compiled_and_adapted_searches_are_the_same(options: dict[str, Any]) -> 
 def test_a_row_depends_on_its_seed_and_not_on_its_neighbours(options: dict[str, Any], evaluator: Any) -> None:
     game = make_game("connect_four(rows=4,columns=4)")
     positions = some_positions(game, 6, 4)
-    search = Search(game, config.Search(simulations=64, **options))
+    search = Search(dynamics_of(game), config.Search(simulations=64, **options))
     result = search.run(positions, evaluator(game), seeds(6), explore=True)
     again = search.run(positions, evaluator(game), seeds(6), explore=True)
     for one, two in zip(result, again, strict=True):
         assert one.tobytes() == two.tobytes()
     for row in (0, 5):
-        alone = Search(game, config.Search(simulations=64, **options))
+        alone = Search(dynamics_of(game), config.Search(simulations=64, **options))
         lonely = alone.run(positions[row : row + 1], evaluator(game), seeds(1, row), explore=True)
         for one, two in zip(result, lonely, strict=True):
             assert one[row].tobytes() == two[0].tobytes()
@@ -138,9 +139,9 @@ def test_a_row_depends_on_its_seed_and_not_on_its_neighbours(options: dict[str, 
 def test_a_tree_that_grows_is_the_tree_that_had_room(monkeypatch: pytest.MonkeyPatch) -> None:
     game = make_game("connect_four(rows=4,columns=4)")
     options = config.Search(selection="ucb1", simulations=300)
-    roomy = Search(game, options).run(game.initial(3), Rollouts(game), seeds(3))
+    roomy = Search(dynamics_of(game), options).run(game.initial(3), Rollouts(game), seeds(3))
     monkeypatch.setattr("agents.search.search.FIRST_ROOM", 1)
-    search = Search(game, options)
+    search = Search(dynamics_of(game), options)
     tight = search.run(game.initial(3), Rollouts(game), seeds(3))
     assert search.tree.visits.shape[1] > 100
     for one, two in zip(roomy, tight, strict=True):
@@ -180,7 +181,7 @@ def test_proven_values_equal_minimax_on_every_tic_tac_toe_position() -> None:
             q[row, action] = truth[game.step(going[row : row + 1], np.array([action]))[0].tobytes()]
         best = np.where(seats == 0, np.nanmax(q, 1), np.nanmin(q, 1))
         truth |= {position.tobytes(): value for position, value in zip(going, best, strict=True)}
-        search = Search(game, config.Search(selection="ucb1", simulations=10**6, proven=True, ucb_c=100.0))
+        search = Search(dynamics_of(game), config.Search(selection="ucb1", simulations=10**6, proven=True, ucb_c=100.0))
         result = search.run(going, Rollouts(game), seeds(len(going)))
         assert result.proven.all()
         assert (result.value[:, 0] == best).all()
@@ -194,7 +195,9 @@ def test_proven_values_equal_minimax_on_every_tic_tac_toe_position() -> None:
 def test_without_proven_results_nothing_is_proven() -> None:
     game = make_game("tic_tac_toe")
     positions = some_positions(game, 20, 6)
-    result = Search(game, config.Search(selection="ucb1", simulations=500)).run(positions, Rollouts(game), seeds(20))
+    result = Search(dynamics_of(game), config.Search(selection="ucb1", simulations=500)).run(
+        positions, Rollouts(game), seeds(20)
+    )
     assert not result.proven.any()
     assert (result.simulations == 500).all()
 
@@ -210,7 +213,7 @@ def test_solved_trees_equal_backward_induction_for_any_seats_and_payoffs(selecti
         game: Any = TreeGame(random_tree(rng, seats, 4, luck=True))
         if game.seats[0] < 0:
             continue
-        result = Search(game, options).run(game.initial(1), uniform(game), seeds(1))
+        result = Search(dynamics_of(game), options).run(game.initial(1), uniform(game), seeds(1))
         assert result.proven[0]
         assert result.value[0] == pytest.approx(game.value())
         child = game.below[0][result.action[0]]
@@ -249,7 +252,7 @@ def test_three_seats_of_open_spiel_each_want_their_own(selection: Any, tmp_path:
     assert game.spec.seats == 3
     for proven in (False, True):
         options = config.Search(selection=selection, simulations=2000, proven=proven, puct_init=2.0)
-        result = Search(game, options).run(game.initial(1), Rollouts(game), seeds(1))
+        result = Search(dynamics_of(game), options).run(game.initial(1), Rollouts(game), seeds(1))
         assert result.action[0] == 0
         if proven:
             assert result.proven[0]
@@ -263,7 +266,7 @@ def test_three_seats_of_open_spiel_each_want_their_own(selection: Any, tmp_path:
 def test_games_of_open_spiel_with_chance_are_played() -> None:
     game = make_game("pig(players=3,winscore=20)")
     positions = game.initial(4)
-    search = Search(game, config.Search(selection="ucb1", simulations=200))
+    search = Search(dynamics_of(game), config.Search(selection="ucb1", simulations=200))
     result = search.run(positions, Rollouts(game), seeds(4))
     assert (result.visits.sum(1) == 200).all()
     for row in range(4):
@@ -277,7 +280,7 @@ def test_outcomes_are_visited_as_often_as_they_are_likely(chance: Any) -> None:
     odds = [0.5, 0.3, 0.2]
     gamble = (CHANCE, [(p, (v, -v)) for p, v in zip(odds, (1.0, -1.0, 0.5), strict=True)])
     game: Any = TreeGame((0, [gamble, (0.25, -0.25)]))
-    search = Search(game, config.Search(selection="puct", simulations=1000, chance=chance))
+    search = Search(dynamics_of(game), config.Search(selection="puct", simulations=1000, chance=chance))
     result = search.run(game.initial(1), uniform(game), seeds(1))
     visits = [
         int(search.tree.visits[0, node]) for node in range(search.tree.nodes[0]) if search.tree.action[0, node] >= 0
@@ -304,7 +307,7 @@ def test_there_is_noise_only_when_exploring() -> None:
     weight = np.where(legal, np.exp(logits), 0)
     priors = weight / weight.sum(1, keepdims=True)
     for options in SELECTIONS:
-        search = Search(game, config.Search(simulations=20, **options))
+        search = Search(dynamics_of(game), config.Search(simulations=20, **options))
         quiet = [search.run(positions, evaluate, seeds(6, first)) for first in (0, 50)]
         assert np.allclose(quiet[0].prior, priors, atol=1e-6)
         if options["selection"] != "ucb1":  # which tries untried actions in random order
@@ -323,7 +326,7 @@ def test_there_is_noise_only_when_exploring() -> None:
 
 def test_a_fraction_of_nothing_is_no_noise() -> None:
     game = make_game("connect_four")
-    search = Search(game, config.Search(selection="puct", simulations=20, dirichlet_fraction=0.0))
+    search = Search(dynamics_of(game), config.Search(selection="puct", simulations=20, dirichlet_fraction=0.0))
     results = [search.run(game.initial(2), opinion(game), seeds(2), explore=explore) for explore in (False, True)]
     assert results[0].visits.tobytes() == results[1].visits.tobytes()
 
@@ -334,7 +337,7 @@ def test_a_fraction_of_nothing_is_no_noise() -> None:
 @pytest.mark.parametrize("evaluator", [Rollouts, opinion])
 def test_the_clock_stops_a_search(evaluator: Any) -> None:
     game = make_game("connect_four")
-    search = Search(game, config.Search(selection="ucb1", simulations=10**9, seconds=0.02))
+    search = Search(dynamics_of(game), config.Search(selection="ucb1", simulations=10**9, seconds=0.02))
     result = search.run(game.initial(2), evaluator(game), seeds(2))
     assert (result.simulations > 0).all()
     assert (result.simulations < 10**7).all()
@@ -343,7 +346,7 @@ def test_the_clock_stops_a_search(evaluator: Any) -> None:
 
 def test_what_can_not_be_searched_is_refused() -> None:
     game = make_game("tic_tac_toe")
-    search = Search(game, config.Search())
+    search = Search(dynamics_of(game), config.Search())
     over = game.initial(1)
     for action in (0, 3, 1, 4, 2):
         over = game.step(over, np.array([action]))
@@ -354,14 +357,14 @@ def test_what_can_not_be_searched_is_refused() -> None:
     with pytest.raises(ValueError, match="budget"):
         search.run(game.initial(2), Rollouts(game), seeds(2), budgets=np.array([1, -1]))
     with pytest.raises(ValueError, match="can't go on with a tree"):
-        Search(game, config.Search(selection="gumbel")).follow(np.array([0]))
+        Search(dynamics_of(game), config.Search(selection="gumbel")).follow(np.array([0]))
 
 
 @pytest.mark.parametrize("kind", ["native", "adapted"])
 def test_estimates_that_are_none_are_refused(kind: str) -> None:
     native = make_game("tic_tac_toe")
     game = native if kind == "native" else Untold(native)
-    search = Search(game, config.Search(simulations=5))
+    search = Search(dynamics_of(game), config.Search(simulations=5))
     for logits, values, told in [
         (np.zeros((1, 8)), np.zeros((1, 2)), "not logits"),
         (np.zeros((1, 9)), np.zeros(1), "not logits"),
@@ -380,6 +383,6 @@ def constant(estimate: Estimate) -> Evaluator:
 def test_no_rows_are_a_batch_too() -> None:
     game = make_game("tic_tac_toe")
     for evaluator in (Rollouts(game), opinion(game)):
-        result = Search(game, config.Search()).run(game.initial(0), evaluator, seeds(0))
+        result = Search(dynamics_of(game), config.Search()).run(game.initial(0), evaluator, seeds(0))
         assert result.action.shape == (0,)
         assert result.visits.shape == (0, 9)

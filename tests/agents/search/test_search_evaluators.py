@@ -8,6 +8,7 @@ import pytest
 
 from agents.search import config
 from agents.search.api import Estimate
+from agents.search.dynamics import dynamics_of
 from agents.search.evaluators import Cache, Network, uniform
 from agents.search.rollouts import Rollouts
 from agents.search.search import Search
@@ -97,7 +98,7 @@ def test_a_search_with_a_cache_is_the_search_without() -> None:
     game = make_game("connect_four(rows=4,columns=4)")
     positions = walk(game, 8, 3, 0)
     seeds = np.arange(8, dtype=np.uint64)
-    search = Search(game, config.Search(selection="gumbel", simulations=32))
+    search = Search(dynamics_of(game), config.Search(selection="gumbel", simulations=32))
     plain = search.run(positions, Oracle(game), seeds, explore=True)
     for capacity in (1, 1 << 12):
         cached = search.run(positions, Cache(game, Oracle(game), capacity), seeds, explore=True)
