@@ -11,33 +11,16 @@ for the column and a number for the row.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from envs.api import Game, Positions
 from envs.games.native import NativeGame
-from envs.games.rules import BREAKTHROUGH, CONNECT_FOUR, GO, HEX, OTHELLO, TIC_TAC_TOE, Grid
-
-
-class Look(NamedTuple):
-    style: str  # what the page paints
-    seats: tuple[str, str]  # what the players are called
-
-
-LOOKS = {
-    TIC_TAC_TOE: Look("marks", ("x", "o")),
-    CONNECT_FOUR: Look("drop", ("red", "yellow")),
-    OTHELLO: Look("discs", ("black", "white")),
-    HEX: Look("hex", ("red", "blue")),
-    BREAKTHROUGH: Look("pieces", ("black", "white")),
-    GO: Look("stones", ("black", "white")),
-}
+from envs.games.rules import Grid
 
 
 class Drawing:
     """Of one native board game."""
 
     def __init__(self, game: NativeGame, grid: Grid) -> None:
-        self.game, self.kind, self.grid, self.look = game, game.rules.kind, grid, LOOKS[game.rules.kind]
+        self.game, self.grid = game, grid
         self.rows, self.columns = grid.rows, grid.columns
         letters = list(grid.letters)
         self.files = (letters + [a + b for a in letters for b in letters])[: self.columns]
@@ -50,9 +33,9 @@ class Drawing:
 
     def clicks(self, action: int) -> list[list[int]]:
         """One after another, the cells that may be clicked to choose an action; none for a pass, which has no place."""
-        if self.kind == CONNECT_FOUR:
+        if self.grid.clicked == "column":
             return [[row * self.columns + action for row in range(self.rows)]]
-        if self.kind == BREAKTHROUGH:
+        if self.grid.clicked == "step":
             cell, direction = action // 12, action // 2 % 6
             target = cell + (self.columns if direction < 3 else -self.columns) + direction % 3 - 1
             return [[self._seen(cell)], [self._seen(target)]]
@@ -60,7 +43,7 @@ class Drawing:
 
     def label(self, action: int) -> str:
         """The name of an action, which no other legal action has."""
-        if self.kind == CONNECT_FOUR:
+        if self.grid.clicked == "column":
             return self.files[action]
         places = [divmod(cell, self.columns) for (cell,) in self.clicks(action)]
         return "".join(self.files[column] + self.ranks[row] for row, column in places) or "pass"

@@ -16,8 +16,8 @@ def sit(session: Session, read: Callable[[str], str], write: Callable[[str], Non
     """Play until the person quits, or has nothing more to say (EOFError of `read`)."""
     write(f"{session.table.spec.name}. You can say: {HELP}.")
     drawing = session.table.drawing
-    if drawing and drawing.look.seats != ("x", "o"):
-        write("x is {}, o is {}.".format(*drawing.look.seats))
+    if drawing and drawing.grid.players != ("x", "o"):
+        write("x is {}, o is {}.".format(*drawing.grid.players))
     if session.person is None:
         write("An empty line lets the agent whose turn it is move.")
     while True:

@@ -54,7 +54,7 @@ def view(session: Session) -> View:
 
 def seat_name(session: Session, seat: int) -> str:
     drawing = session.table.drawing
-    return drawing.look.seats[seat] if drawing else f"seat {seat}"
+    return drawing.grid.players[seat] if drawing else f"seat {seat}"
 
 
 def player_name(session: Session, seat: int) -> str:
@@ -101,7 +101,7 @@ def _drawing(session: Session) -> View | None:
     if drawing is None:
         return None
     size = {"rows": drawing.rows, "columns": drawing.columns}
-    return {"style": drawing.look.style, "files": drawing.files, "ranks": drawing.ranks} | size
+    return {"style": drawing.grid.style, "files": drawing.files, "ranks": drawing.ranks} | size
 
 
 def _cells(session: Session, boards: Boards) -> list[int] | None:

@@ -18,17 +18,11 @@ import numpy as np
 
 from agents.solvers.connect_four_solver import SPREAD
 from envs.api import Array, Game, Positions
-from envs.games.native import NativeGame, legal_into, play
+from envs.games.native import NativeGame, estimate, legal_into, play
 from envs.games.rules import (
-    BREAKTHROUGH,
-    CONNECT_FOUR,
     DRAWN,
-    ONE,
-    OTHELLO,
     WON,
     ZERO,
-    bit,
-    count,
     is_over,
     rule,
     to_move,
@@ -161,7 +155,7 @@ def _search(kind: int, board: Array, work: Work, ply: int, depth: int, alpha: in
         work.counts[STOPPED] = 1
         return 0, False
     if depth == 0:
-        return _estimate(kind, board, work.positions[ply]), False
+        return estimate(kind, board, work.positions[ply]), False
     position, moves = work.positions[ply], work.moves[ply]
     place = _place(work, position)
     value: Any
@@ -256,22 +250,3 @@ def _remember(
     note = work.notes[place, slot]
     note[VALUE], note[BOUND], note[DEPTH], note[PROVEN], note[ACTION] = value, bound, depth, proven, action
     note[AGE] = work.counts[NOW]
-
-
-@rule
-def _estimate(kind: int, board: Array, position: Array) -> Any:
-    """A rule of thumb for the mover's value, between -WIN and WIN; 0 for games without one."""
-    seat = to_move(position)
-    own, other = position[1 + seat], position[2 - seat]
-    if kind == CONNECT_FOUR:  # stones in the middle
-        height, columns = board[0] + 1, board[1]
-        column = bit(height) - ONE
-        middle = column << np.uint64(columns // 2 * height) | column << np.uint64((columns - 1) // 2 * height)
-        return 5 * (count(own & middle) - count(other & middle))
-    if kind == OTHELLO:  # corners, and moves to choose from, which are the last word
-        size = board[0]
-        corners = bit(0) | bit(size - 1) | bit(size * size - size) | bit(size * size - 1)
-        return 40 * (count(own & corners) - count(other & corners)) + 5 * count(position[3])
-    if kind == BREAKTHROUGH:  # stones
-        return 20 * (count(own) - count(other))
-    return 0

@@ -16,7 +16,7 @@ import numpy as np
 
 from envs.api import Array, Game, Positions
 from envs.games.native import NativeGame
-from envs.games.rules import CONNECT_FOUR, ONE, WON, ZERO, Bits, count, rule
+from envs.games.rules import NATIVE, ONE, WON, ZERO, Bits, count, rule
 
 ILLEGAL = -128  # the score of a move that can't be made; all others are within -32 .. 32
 EVERYWHERE = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -253,7 +253,7 @@ class ConnectFourSolver:
 
     def __init__(self, game: Game, bits: int = 22) -> None:
         """Raises ValueError for another game, or a board that isn't native."""
-        if not isinstance(game, NativeGame) or game.rules.kind != CONNECT_FOUR:
+        if not isinstance(game, NativeGame) or NATIVE[game.rules.kind] != "connect_four":
             raise ValueError(
                 f"the connect four solver solves connect four on boards up to 64 bits, not {game.spec.name}"
             )

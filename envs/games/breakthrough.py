@@ -42,7 +42,7 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
     full, first_column = (1 << cells) - 1, sum(1 << row * columns for row in range(rows))
     spec = two_player(name, cells * 12, (3, rows, columns), (4 * rows - 6) * columns + 1)
     board = np.array([rows, columns, full & ~first_column, full & ~(first_column << columns - 1)], np.uint64)
-    grid = Grid(rows, columns, (0,), (1,), counts_up=True)
+    grid = Grid(rows, columns, (0,), (1,), counts_up=True, style="pieces", clicked="step")
     same = symmetries.steps_mirrored(rows, columns, directions=(2, 1, 0, 5, 4, 3), kinds=2)
     first = start(black, black << cells - camp)
     return Rules(spec, board.view(np.int64), first, grid=grid, symmetries=same)
@@ -145,3 +145,10 @@ def observe_into(board: Array, position: Array, seat: int, planes: Array) -> Non
     for cell in range(cells):
         if (position[1] | position[2]) & bit(cell) == ZERO:
             planes[2 * cells + cell] = 1.0
+
+
+@rule
+def estimate(board: Array, position: Array) -> int:
+    """Pieces."""
+    seat = to_move(position)
+    return 20 * (count(position[1 + seat]) - count(position[2 - seat]))

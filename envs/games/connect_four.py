@@ -11,6 +11,7 @@ from envs.api import Array
 from envs.games import symmetries
 from envs.games.rules import (
     DRAWN,
+    ONE,
     WON,
     ZERO,
     Bits,
@@ -19,6 +20,7 @@ from envs.games.rules import (
     Rules,
     below,
     bit,
+    count,
     read,
     rule,
     start,
@@ -37,7 +39,17 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
     top = sum(1 << column * (rows + 1) + rows - 1 for column in range(columns))
     board = np.array([rows, columns, x_in_row, egocentric, top])
     grid, same = (
-        Grid(rows, columns, (0,), (1,), upwards=True, counts_up=True),
+        Grid(
+            rows,
+            columns,
+            (0,),
+            (1,),
+            upwards=True,
+            counts_up=True,
+            style="drop",
+            players=("red", "yellow"),
+            clicked="column",
+        ),
         symmetries.columns_mirrored(rows, columns),
     )
     return Rules(spec, board, start(0, 0), grid=grid, symmetries=same)
@@ -107,3 +119,12 @@ def observe_into(board: Array, position: Array, seat: int, planes: Array) -> Non
                 planes[cells + cell] = 1.0
             else:
                 planes[2 * cells + cell] = 1.0
+
+
+@rule
+def estimate(board: Array, position: Array) -> int:
+    """Stones in the middle."""
+    height, columns, seat = board[0] + 1, board[1], to_move(position)
+    column = bit(height) - ONE
+    middle = column << np.uint64(columns // 2 * height) | column << np.uint64((columns - 1) // 2 * height)
+    return 5 * (count(position[1 + seat] & middle) - count(position[2 - seat] & middle))

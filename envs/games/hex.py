@@ -56,7 +56,7 @@ def rules(name: str, parameters: Parameters) -> Rules | None:
     board = [rows, columns, plain, *(near for cell in range(cells) for near in _surroundings(rows, columns, cell))]
     spec = two_player(name, cells, (PLANES[plain], columns, rows), cells)
     first, second, planes = ((0,), (1,), (0, 1, 2)) if plain else ((5, 6, 7, 8), (0, 1, 2, 3), TURNED)
-    grid = Grid(rows, columns, first, second, slanted=True)
+    grid = Grid(rows, columns, first, second, slanted=True, style="hex", players=("red", "blue"))
     same = symmetries.half_turned(rows, columns, planes)
     return Rules(spec, np.array(board), start(*words), grid=grid, symmetries=same)
 

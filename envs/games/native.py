@@ -54,15 +54,27 @@ def _one(board: Array, position: Array, seat: int) -> int:
     return 1
 
 
+@rule
+def _nothing(board: Array, position: Array) -> int:
+    """The estimate of games without a rule of thumb."""
+    return 0
+
+
 _play, _is_legal, _legal_into = _of_any("play"), _of_any("is_legal"), _of_any("legal_into")
 _random_action, _observe_into = _of_any("random_action"), _of_any("observe_into")
-_stake = _of_any("stake", _one)
+_stake, _estimate = _of_any("stake", _one), _of_any("estimate", _nothing)
 
 
 @rule
 def play(kind: int, board: Array, position: Array, action: int) -> None:
     """Play a legal action in a position that is not over, in place."""
     _play(kind, (board, position, action))
+
+
+@rule
+def estimate(kind: int, board: Array, position: Array) -> Any:
+    """A rule of thumb for the mover's value, between -1000 and 1000; 0 where none is known."""
+    return _estimate(kind, (board, position))
 
 
 @rule

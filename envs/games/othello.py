@@ -44,7 +44,7 @@ def rules(name: str, parameters: Parameters) -> Rules:
     spec = two_player(name, cells + 1, (3, size, size), 2 * cells)
     moves = sum(1 << (middle + down) * size + middle + right for down, right in ((-2, -1), (-1, -2), (0, 1), (1, 0)))
     board = np.array([size, full, inner, full & ~first_column, full & ~(first_column << size - 1)], np.uint64)
-    grid, same = Grid(size, size, first=(2,), second=(1,)), symmetries.crossed(size, others=1)
+    grid, same = Grid(size, size, first=(2,), second=(1,), style="discs"), symmetries.crossed(size, others=1)
     return Rules(spec, board.view(np.int64), start(black, white, moves), grid=grid, symmetries=same)
 
 
@@ -140,3 +140,11 @@ def observe_into(board: Array, position: Array, seat: int, planes: Array) -> Non
     write_plane(np.uint64(board[1]) & ~(position[1] | position[2]), planes[:cells])
     write_plane(position[1 + seat], planes[cells : 2 * cells])
     write_plane(position[2 - seat], planes[2 * cells :])
+
+
+@rule
+def estimate(board: Array, position: Array) -> int:
+    """Corners, and moves to choose from, which are the last word."""
+    size, seat = board[0], to_move(position)
+    corners = bit(0) | bit(size - 1) | bit(size * size - size) | bit(size * size - 1)
+    return 40 * (count(position[1 + seat] & corners) - count(position[2 - seat] & corners)) + 5 * count(position[3])

@@ -11,9 +11,11 @@ and kernels for one position that is not over:
     random_action(board, position, actions, streams, row)  one of them, each as likely; `actions` is room to list them
     observe_into(board, position, seat, planes)            write what is not zero; planes is float32, flat, all zeros
 
-Where a game is not about 1 there is one more, for a position in which somebody has won:
+Where a game is not about 1 there is one more, for a position in which somebody has won, and where a rule of thumb is
+known another one, for those who can't look to the end:
 
     stake(board, position, seat)                           what the loser has lost; `seat` is the loser
+    estimate(board, position)                              the mover's value, between -1000 and 1000
 
 `native` has the same with the `kind` of a game in front, for compiled code that plays any of them. Kernels trust their
 caller: what Game promises beside them (refused actions, all-False masks after the end) is said once, in `native`.
@@ -42,9 +44,6 @@ NATIVE = (  # the files of the games; a name's place here is the kind of its gam
     "leduc_poker",
     "go",
 )
-# The kinds that other code tells apart.
-BREAKTHROUGH, CONNECT_FOUR, GO = NATIVE.index("breakthrough"), NATIVE.index("connect_four"), NATIVE.index("go")
-HEX, OTHELLO, TIC_TAC_TOE = NATIVE.index("hex"), NATIVE.index("othello"), NATIVE.index("tic_tac_toe")
 ZERO, ONE = np.uint64(0), np.uint64(1)  # numba makes a float of a uint64 and a signed integer: keep to these
 _SOURCES = sorted(Path(__file__).parent.glob("*.py"))
 
@@ -66,6 +65,9 @@ class Grid(NamedTuple):
     counts_up: bool = False  # rank 1 is drawn at the bottom
     slanted: bool = False  # each row is drawn half a cell further to the right than the one above it
     letters: str = ascii_lowercase  # of the files
+    style: str = "stones"  # how a page paints it
+    players: tuple[str, str] = ("black", "white")  # what they are called
+    clicked: str = "cell"  # where an action puts a stone; "column": into which one; "step": from and to which cell
 
 
 class Rules(NamedTuple):

@@ -31,7 +31,7 @@ LINES = np.array([0o700, 0o070, 0o007, 0o444, 0o222, 0o111, 0o421, 0o124], np.ui
 def rules(name: str, parameters: Parameters) -> Rules:
     read(name, parameters, {})
     spec, board = two_player(name, 9, (3, 3, 3), 9), np.zeros(0, np.int64)
-    grid = Grid(3, 3, first=(2,), second=(1,))
+    grid = Grid(3, 3, first=(2,), second=(1,), style="marks", players=("x", "o"))
     return Rules(spec, board, start(0, 0), grid=grid, symmetries=symmetries.square(3))
 
 
