@@ -14,8 +14,10 @@ Rows are numbered as they become complete: when the n steps from them are here, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import DTypeLike
 
 from agents.api import State
@@ -27,6 +29,134 @@ from agents.rewards.rewards import Rewards
 from envs.api import Array
 
 KEPT = ("action", "reward", "terminated", "truncated", "turn")  # fields of an Unroll that are kept as they are
+
+
+POINTERS = ("next", "row", "final")
+NO_TURNS = np.empty(0, np.float32)
+Lead = tuple[Array, Array, Array, Array]  # see `_lead`
+
+
+class Pointers(NamedTuple):
+    """Where steps lead, as kernels see it: int64, or NOWHERE."""
+
+    next: Array  # [slots] the following step of the column; -1 - column where it is still to come
+    row: Array  # [slots] the row that begins here
+    final: Array  # [slots] number of what was shown last, where the episode ended
+    order: Array  # [capacity] the slot of each row
+    terminated: Array  # [slots] bool
+    truncated: Array  # [slots] bool
+
+
+@njit(cache=True)
+def _enter(
+    pointers: Pointers, made: int, length: int, last: Array, first: Array, column: int
+) -> tuple[Array, Array, Array]:
+    """Point the next `length` steps of a block, of columns from `column` on, at each other, and the newest ones before
+    them, numbers `last` [B], at them. Returns
+
+    - which columns are cut off: where an episode neither ended nor goes on, as bool `first` [B] says;
+    - the rows that began where the new steps come to lie, which are forgotten: there are some only if an actor was so
+      slow that its steps were overtaken by a whole memory of others;
+    - the numbers of what was shown last there.
+    """
+    slots, count = len(pointers.next), len(last)
+    total = length * count
+    broken, cut = np.empty(count, np.int64), 0
+    for b in range(count):
+        if last[b] < 0 or last[b] < made - slots:
+            continue
+        slot = last[b] % slots
+        pointers.next[slot] = (made + b) % slots
+        if first[b] and not (pointers.terminated[slot] or pointers.truncated[slot]):
+            pointers.truncated[slot] = True
+            broken[cut] = b
+            cut += 1
+    stale, dropped = np.empty(total, np.int64), np.empty(total, np.int64)
+    rows, finals, slot = 0, 0, made % slots
+    for step in range(total):
+        if pointers.row[slot] >= 0:
+            stale[rows] = pointers.row[slot]
+            pointers.order[stale[rows]] = NOWHERE
+            rows += 1
+        if pointers.final[slot] >= 0:
+            dropped[finals] = pointers.final[slot]
+            finals += 1
+        pointers.row[slot] = pointers.final[slot] = NOWHERE
+        behind = step + count
+        pointers.next[slot] = (made + behind) % slots if behind < total else -1 - column - step % count
+        slot = slot + 1 if slot + 1 < slots else 0
+    return broken[:cut], stale[:rows], dropped[:finals]
+
+
+@njit(cache=True)
+def _begin_rows(row: Array, order: Array, numbers: Array, complete: int) -> Array:
+    """Let the next rows, numbers `complete` and so on, begin with the steps of these numbers. Returns them."""
+    rows = np.empty(len(numbers), np.int64)
+    for i in range(len(numbers)):
+        rows[i], slot = (complete + i) % len(order), numbers[i] % len(row)
+        before = order[rows[i]]
+        if before >= 0:
+            row[before] = NOWHERE
+        order[rows[i]], row[slot] = slot, rows[i]
+    return rows
+
+
+@njit(cache=True)
+def _lead(pointers: Pointers, slots: Array) -> Lead:
+    """Where the steps at `slots` [m] lead: [m] the following slot, or -1 - column; which of them lead to the front of a
+    column; which ended an episode, and the numbers of what was shown there."""
+    following = np.empty(len(slots), np.int64)
+    open_, ended, number = np.empty((3, len(slots)), np.int64)
+    opens, ends = 0, 0
+    for i in range(len(slots)):
+        following[i] = pointers.next[slots[i]]
+        if following[i] < 0:
+            open_[opens] = i
+            opens += 1
+        if pointers.final[slots[i]] >= 0:
+            ended[ends], number[ends] = i, pointers.final[slots[i]]
+            ends += 1
+    return following, open_[:opens], ended[:ends], number[:ends]
+
+
+@njit(cache=True)
+def _windows(pointers: Pointers, n: int, starts: Array) -> Array:
+    """The slots of n steps from each start on, [n, m]; behind a column's newest step it stands again."""
+    slots = np.empty((n, len(starts)), np.int64)
+    for i in range(len(starts)):
+        slot = starts[i]
+        for k in range(n):
+            slots[k, i] = slot
+            slot = pointers.next[slot] if pointers.next[slot] >= 0 else slot
+    return slots
+
+
+@njit(cache=True)
+def _add_up(
+    pointers: Pointers, reward: Array, turn: Array, gamma: float, n: int, starts: Array
+) -> tuple[Array, Array, Array]:
+    """`agents.returns.transitions` along the pointers, of the steps from each start on: for each the sum of up to n
+    rewards float32, the discount float32 behind them, and the slot of the last of these steps."""
+    total, discount = np.empty(len(starts), np.float32), np.empty(len(starts), np.float32)
+    last = np.empty(len(starts), np.int64)
+    for i in range(len(starts)):
+        summed, factor, slot, k = 0.0, 1.0, starts[i], 1
+        while True:
+            summed += factor * reward[slot]
+            factor *= gamma * np.float64(turn[slot]) if len(turn) else gamma
+            if k == n or pointers.terminated[slot] or pointers.truncated[slot] or pointers.next[slot] < 0:
+                break
+            slot, k = pointers.next[slot], k + 1
+        total[i], last[i] = summed, slot
+        discount[i] = 0.0 if pointers.terminated[slot] else factor
+    return total, discount, last
+
+
+@njit(cache=True)
+def _follow(pointers: Pointers, reward: Array, turn: Array, gamma: float, n: int, starts: Array) -> tuple[Any, Lead]:
+    """`_add_up`, and `_lead` from where it ends."""
+    added = _add_up(pointers, reward, turn, gamma, n, starts)
+    return added, _lead(pointers, added[2])
 
 
 class Steps:
@@ -51,6 +181,7 @@ class Steps:
         self.front: dict[str, Array] = {}  # [columns, ...] what each column shows now
         self.last = np.full(columns, -1)  # number of the newest step of each column
         self.waiting: dict[int, Array] = {}  # for each actor: numbers [w, B] of steps that aren't complete
+        self.gaps = False  # whether there are rows whose steps were forgotten
         self.finals = Few()  # what was shown after steps that ended an episode
 
     @property
@@ -60,7 +191,7 @@ class Steps:
 
     def ready(self, index: Array) -> Array:
         """Whether the rows at `index` can be sampled, bool."""
-        return self.order[index] != NOWHERE
+        return self.order[index] != NOWHERE if self.gaps else index < self.size
 
     # Writing
 
@@ -69,27 +200,36 @@ class Steps:
         actor was replaced, counts as cut off."""
         unroll: Unroll = experience.rows
         length, count = unroll.reward.shape
-        block = np.arange(experience.actor * count, (experience.actor + 1) * count)
-        if self.columns % count or block[-1] >= self.columns:
-            raise ValueError(f"rows {block[0]} to {block[-1]} don't fit into {self.columns} columns")
+        first = experience.actor * count
+        if self.columns % count or first + count > self.columns:
+            raise ValueError(f"rows {first} to {first + count - 1} don't fit into {self.columns} columns")
         if length * count > self.capacity:
             raise ValueError(
                 f"{length * count} steps at once don't fit: set memory.capacity, now {self.capacity}, to more"
             )
         if not self.rings:
-            fields = {name: getattr(unroll, name) for name in ("obs", "mask", *KEPT)}
-            shapes = {name: (field.shape[2:], field.dtype) for name, field in fields.items() if field is not None}
-            pointers = {"next": np.int64, "row": np.int64, "final": np.int32}
-            # Steps that wait for their successors are passed by those of the other actors: room for them.
-            waiting = self.columns * (length + self.n_step - 1) if self.n_step > 1 else 0
-            self._allocate(shapes | {name: ((), dtype) for name, dtype in pointers.items()}, self.capacity + waiting)
-        numbers = self.made + np.arange(length * count).reshape(length, count)
-        slots = numbers % self.slots
-        self._join(unroll, block, slots[0])
-        stale = self._forget(slots.reshape(-1))
-        self._write(unroll, block, slots)
-        self.last[block], self.made = numbers[-1], self.made + length * count
-        return Change(self._number(experience.actor, numbers), stale)
+            self._begin(unroll)
+        block = self.last[first : first + count]
+        broken, stale, dropped = _enter(self._pointers(), self.made, length, block, unroll.first[0], first)
+        if len(dropped):
+            self.finals.free += dropped.tolist()
+        if len(broken):
+            slots = block[broken] % self.slots
+            self.rings["final"][slots] = self.finals.put(*(shown[first + broken] for shown in self.front.values()))
+        self._write(unroll, first)
+        block[:] = self.made + (length - 1) * count + np.arange(count)
+        self.made += length * count
+        fresh = self._number(experience.actor, length, count)
+        self.gaps = self.gaps or (len(stale) > 0 and bool((self.order[stale] == NOWHERE).any()))
+        return Change(fresh, stale)
+
+    def _begin(self, unroll: Unroll) -> None:
+        fields = {name: getattr(unroll, name) for name in ("obs", "mask", *KEPT)}
+        shapes = {name: (field.shape[2:], field.dtype) for name, field in fields.items() if field is not None}
+        pointers = {name: ((), np.dtype(np.int64)) for name in ("next", "row", "final")}
+        # Steps that wait for their successors are passed by those of the other actors: room for them.
+        waiting = self.columns * (len(unroll.reward) + self.n_step - 1) if self.n_step > 1 else 0
+        self._allocate(shapes | pointers, self.capacity + waiting)
 
     def _allocate(self, rows: Mapping[str, tuple[tuple[int, ...], DTypeLike]], slots: int) -> None:
         """Room for steps whose fields have these shapes and types. Raises NotEnoughMemory."""
@@ -104,56 +244,42 @@ class Steps:
         shown = (name for name in ("obs", "mask") if name in rows)
         self.front = {name: np.zeros((self.columns, *rows[name][0]), rows[name][1]) for name in shown}
 
-    def _join(self, unroll: Unroll, block: Array, following: Array) -> None:
-        """Let the newest steps of a block be followed by those at `following`, or be cut off."""
-        newest = self.last[block]
-        here = newest >= max(0, self.made - self.slots)
-        slot = newest % self.slots
-        ended = self.rings["terminated"][slot] | self.rings["truncated"][slot]
-        broken = here & unroll.first[0] & ~ended
-        if broken.any():
-            self.rings["truncated"][slot[broken]] = True
-            self.rings["final"][slot[broken]] = self.finals.put(
-                *(shown[block[broken]] for shown in self.front.values())
-            )
-        self.rings["next"][slot[here]] = following[here]
-
-    def _forget(self, slots: Array) -> Array:
-        """What lies at `slots` is about to be overwritten. Returns rows that begin there and can't be sampled any more:
-        there are some only if an actor was so slow that its steps were overtaken by a whole memory of others."""
-        self.finals.drop(self.rings["final"], slots)
-        rows = self.rings["row"][slots]
-        stale = rows[rows != NOWHERE]
-        self.order[stale] = NOWHERE
-        self.rings["row"][slots] = NOWHERE
-        return stale
-
-    def _write(self, unroll: Unroll, block: Array, slots: Array) -> None:
+    def _pointers(self) -> Pointers:
         rings = self.rings
-        for name in self.front:
-            shown = getattr(unroll, name)
-            rings[name][slots] = shown[:-1]
-            self.front[name][block] = shown[-1]
-        for name in KEPT:
-            if name in rings:
-                rings[name][slots] = getattr(unroll, name)
-        rings["next"][slots[:-1]], rings["next"][slots[-1]] = slots[1:], -1 - block
-        shown = [array for array in (unroll.final_obs, unroll.final_mask) if array is not None]
-        rings["final"][slots.reshape(-1)[unroll.final_at]] = self.finals.put(*shown)
+        ends = rings["terminated"], rings["truncated"]
+        return Pointers(rings["next"], rings["row"], rings["final"], self.order, *ends)
 
-    def _number(self, actor: int, numbers: Array) -> Array:
+    def _write(self, unroll: Unroll, first: int) -> None:
+        """Put the steps where number `made` and those behind it lie."""
+        length, count = unroll.reward.shape
+        start, total = self.made % self.slots, length * count
+        fits = min(total, self.slots - start)
+        for name, ring in self.rings.items():
+            if name in POINTERS:
+                continue
+            field = getattr(unroll, name)
+            steps = field[:length].reshape(total, *field.shape[2:])
+            ring[start : start + fits] = steps[:fits]
+            if fits < total:
+                ring[: total - fits] = steps[fits:]
+        for name, front in self.front.items():
+            front[first : first + count] = getattr(unroll, name)[-1]
+        if len(unroll.final_at):
+            shown = [array for array in (unroll.final_obs, unroll.final_mask) if array is not None]
+            self.rings["final"][(self.made + unroll.final_at) % self.slots] = self.finals.put(*shown)
+
+    def _number(self, actor: int, length: int, count: int) -> Array:
         """Give the steps of an actor that are complete now their rows. Returns these."""
-        waiting = self.waiting.get(actor, numbers[:0])
-        window = np.concatenate([waiting, numbers])
-        done = max(len(window) - (self.n_step - 1), 0)
-        self.waiting[actor] = window[done:]
-        complete = window[:done].reshape(-1)
-        complete = complete[complete >= self.made - self.slots]  # who waited too long has been overwritten
-        rows = (self.complete + np.arange(len(complete))) % self.capacity
-        before = self.order[rows]
-        self.rings["row"][before[before != NOWHERE]] = NOWHERE
-        self.order[rows] = complete % self.slots
-        self.rings["row"][self.order[rows]] = rows
+        complete = np.arange(self.made - length * count, self.made)
+        if self.n_step > 1:
+            window = complete.reshape(length, count)
+            if actor in self.waiting:
+                window = np.concatenate([self.waiting[actor], window])
+            done = max(len(window) - (self.n_step - 1), 0)
+            self.waiting[actor] = window[done:]
+            complete = window[:done].reshape(-1)
+            complete = complete[complete >= self.made - self.slots]  # who waited too long has been overwritten
+        rows: Array = _begin_rows(self.rings["row"], self.order, complete, self.complete)
         self.complete += len(complete)
         return rows
 
@@ -161,59 +287,55 @@ class Steps:
 
     def gather(self, index: Array) -> Transition:
         """The n-step transitions that start at rows `index` [m]."""
-        rings, each = self.rings, np.arange(len(index))
-        slots = self._windows(self.order[index])
-        reward, terminated, truncated = (rings[name][slots] for name in ("reward", "terminated", "truncated"))
+        rings, starts = self.rings, self.order[index]
         if self.rewards:
-            reward = self.rewards.judged(self._lived(slots.reshape(-1))).reshape(slots.shape)
-        gamma = self.gamma * rings["turn"][slots].astype(np.float64) if "turn" in rings else self.gamma
-        steps = transitions(reward, terminated, truncated, gamma, self.n_step, starts=1)
-        after = self._after(slots[steps.last[0], each])
+            reward, discount, last = self._judged(starts)
+            lead = _lead(self._pointers(), last)
+        else:
+            turn = rings.get("turn", NO_TURNS)
+            (reward, discount, last), lead = _follow(
+                self._pointers(), rings["reward"], turn, self.gamma, self.n_step, starts
+            )
+        after = self._after(last, lead)
         return Transition(
-            obs=rings["obs"].take(slots[0], 0),
-            action=rings["action"].take(slots[0], 0),
-            reward=steps.reward[0],
-            discount=steps.discount[0],
+            obs=rings["obs"].take(starts, 0),
+            action=rings["action"].take(starts, 0),
+            reward=reward,
+            discount=discount,
             next_obs=after["obs"],
             next_mask=after.get("mask"),
         )
 
+    def _judged(self, starts: Array) -> tuple[Array, Array, Array]:
+        """What the reward models say that the steps from `starts` on are worth now: as `_add_up`."""
+        slots = _windows(self._pointers(), self.n_step, starts)
+        shape, rings = slots.shape, self.rings
+        reward = self.rewards.judged(self._lived(slots.reshape(-1))).reshape(shape)
+        gamma = self.gamma * rings["turn"][slots].astype(np.float64) if "turn" in rings else self.gamma
+        ends = rings["terminated"][slots], rings["truncated"][slots]
+        steps = transitions(reward, *ends, gamma, self.n_step, starts=1)
+        return steps.reward[0], steps.discount[0], slots[steps.last[0], np.arange(shape[1])]
+
     def _lived(self, slots: Array) -> Lived:
         """The steps at `slots` [n], each by itself."""
-        obs, action, reward, terminated = (
-            self.rings[name][slots] for name in ("obs", "action", "reward", "terminated")
-        )
-        return Lived(obs, action, reward, self._after(slots)["obs"], terminated)
+        obs, action, reward = (self.rings[name][slots] for name in ("obs", "action", "reward"))
+        after = self._after(slots, _lead(self._pointers(), slots))
+        return Lived(obs, action, reward, after["obs"], self.rings["terminated"][slots])
 
-    def _windows(self, starts: Array) -> Array:
-        """The slots of n steps from each start on, [n, m]; behind a column's newest step it stands again."""
-        slots = np.empty((self.n_step, len(starts)), np.int64)
-        slots[0] = starts
-        for i in range(1, self.n_step):
-            following = self.rings["next"][slots[i - 1]]
-            slots[i] = np.where(following < 0, slots[i - 1], following)
-        return slots
-
-    def _after(self, slots: Array) -> dict[str, Array]:
+    def _after(self, slots: Array, lead: Lead) -> dict[str, Array]:
         """What was shown after the steps at `slots` [m]. Nothing is legal where an episode terminated: there the next
         one's mask stands, as no value counts."""
-        following = self.rings["next"][slots]
-        shown = {name: self._shown(name, following) for name in self.front}
-        number = self.rings["final"][slots]
-        ended = np.flatnonzero(number != NOWHERE)
+        following, open_, ended, number = lead
+        shown = {name: self.rings[name].take(following, 0, mode="clip") for name in self.front}
+        if len(open_):
+            for name, array in shown.items():
+                array[open_] = self.front[name][-1 - following[open_]]
         if len(ended):
-            obs, *mask = self.finals.get(number[ended])
+            obs, *mask = self.finals.get(number)
             shown["obs"][ended] = obs
             cut = self.rings["truncated"][slots[ended]]
             for legal in mask:
                 shown["mask"][ended[cut]] = legal[cut]
-        return shown
-
-    def _shown(self, name: str, where: Array) -> Array:
-        """At slots, or on the front of column -1 - where."""
-        shown = self.rings[name].take(np.maximum(where, 0), 0)
-        front = np.flatnonzero(where < 0)
-        shown[front] = self.front[name][-1 - where[front]]
         return shown
 
     # Resuming
@@ -231,6 +353,7 @@ class Steps:
             "order": self.order[: self.size],
             "front": {name: shown.copy() for name, shown in self.front.items()},
             "last": self.last.copy(),
+            "gaps": self.gaps,
             "waiting": {str(actor): numbers.copy() for actor, numbers in self.waiting.items()},
             "finals": self.finals.state_dict(),
         }
@@ -246,6 +369,7 @@ class Steps:
             self.rings[name][: len(ring)] = ring
         self.order[: len(state["order"])] = state["order"]
         self.made, self.complete, self.last = state["made"], state["complete"], state["last"].copy()
+        self.gaps = state["gaps"]
         self.front = {name: shown.copy() for name, shown in state["front"].items()}
         self.waiting = {int(actor): numbers.copy() for actor, numbers in state["waiting"].items()}
         self.finals.load_state_dict(state["finals"])
