@@ -14,7 +14,12 @@ from agents.config import Experiment
 from agents.registry import ALGORITHMS, parse
 from experiment.config import Config, ConfigError, describe, differences, dump, override, read
 
-WORLDS = {"ppo": {"env": {"id": "CartPole-v1"}}, "dqn": {"env": {"id": "CartPole-v1"}}, "ddpg": {"env": {"id": "P-v1"}}}
+WORLDS: dict[str, dict[str, Any]] = {
+    "ppo": {"env": {"id": "CartPole-v1"}},
+    "dqn": {"env": {"id": "CartPole-v1"}},
+    "ddpg": {"env": {"id": "P-v1"}},
+    "fit": {"data": "iris"},
+}
 GAME = {"game": "kuhn_poker"}
 texts = st.text(st.characters(codec="utf-8"), max_size=6)
 
