@@ -180,7 +180,7 @@ def test_hidden_imports_are_seen() -> None:
 
 FLAT = (
     "wiring", "entrants", "contenders", "restore", "registry", "rollout", "stochastic", "explore",
-    "losses", "returns", "distributions", "schedules", "config", "records",
+    "losses", "returns", "distributions", "schedules", "config", "records", "logged",
 )  # fmt: skip
 FAMILIES = ("courses", "play", "alphazero", "solvers", "search", "tabular", "memory", "rewards", "parts")
 BREAKS = {
