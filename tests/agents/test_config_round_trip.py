@@ -91,7 +91,7 @@ def test_what_is_dumped_is_read_and_checked_back(
     name: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     config = random_config(data, name)
-    file = tmp_path_factory.getbasetemp() / "config.yaml"
+    file = tmp_path_factory.getbasetemp() / "round_trip.yaml"
     file.write_bytes(dump(config).encode())
     again = parse(read(file))
     assert again == config
