@@ -201,13 +201,18 @@ class OfGame(Experiment):
         return World("game", self.game)
 
 
-class Learning(Experiment):
-    """Actors feed a learner: `agents.courses.training.Training` is its course."""
+class Gradients(Experiment):
+    """What is learned is the parameters of networks."""
 
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """where the learner computes: auto (a GPU when there is one), cpu, cuda, or cuda:N"""
     compile: Literal["auto", "off", "on"] = "auto"
     """compile the update (torch.compile; a CUDA graph on a GPU); auto does when the run is long enough to pay for it"""
+
+
+class Learning(Gradients):
+    """Actors feed a learner: `agents.courses.training.Training` is its course."""
+
     runtime: Runtime = Runtime()
     """where actors run"""
     logging: EpisodeLogging = EpisodeLogging()

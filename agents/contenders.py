@@ -77,6 +77,8 @@ def home(name: str) -> Environment | None:
     if not path.is_dir() or run is None:
         return None
     config = read(run / "config.yaml")
+    if "data" in config:
+        raise ValueError(f"contender {name!r}: {config['algorithm']} learns {config['data']}, and acts nowhere")
     return check(Environment, config["env"]).whole_games() if "env" in config else None
 
 

@@ -11,7 +11,7 @@ The axes of an Unroll are known here alone (`AXES`): whoever adds a field says o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -213,3 +213,63 @@ def state_of(unroll: Unroll) -> State:
 def from_state(state: State) -> Unroll:
     fields: dict[str, Any] = {name: state.get(name) for name in Unroll._fields}
     return Unroll(**fields)
+
+
+# Faults --------------------------------------------------------------------------------------------------------------
+
+DTYPES = {  # where one is certain
+    "mask": "bool", "first": "bool", "terminated": "bool", "truncated": "bool", "final_mask": "bool",
+    "reward": "float32", "turn": "float32", "final_at": "int64",
+}  # fmt: skip
+MAY_LACK = ("mask", "final_mask", "turn")
+
+
+def faults(unroll: Unroll) -> list[str]:
+    """What shows that nobody lived through an unroll, for one that comes from elsewhere: shapes and types that don't
+    agree, and where they do, what its fields say of each other. Empty if there is nothing."""
+    return list(_malformed(unroll)) or list(_contradictions(unroll))
+
+
+def _malformed(unroll: Unroll) -> Iterator[str]:
+    named = dict(_arrays(unroll))
+    absent = [name for name, array in named.items() if not isinstance(array, np.ndarray)]
+    if absent or named["reward"].ndim != 2 or not named["reward"].size or named["final_at"].ndim != 1:
+        yield f"{', '.join(absent) or 'reward or final_at'} can't be read as steps"
+        return
+    steps, rows = unroll.reward.shape
+    lengths = {EDGES: (steps + 1, rows), STEPS: (steps, rows), ROWS: (rows,), ENDS: unroll.final_at.shape}
+    for name, array in named.items():
+        field = name.partition(".")[0]
+        front, dtype = lengths[AXES[field]], DTYPES.get(field, array.dtype.name)
+        if array.shape[: len(front)] != front or array.dtype != dtype:
+            yield f"{name} is {array.dtype} {list(array.shape)}, expected {dtype} [{AXES[field]}, ...] = {list(front)}"
+
+
+def _arrays(unroll: Unroll) -> Iterator[tuple[str, Any]]:
+    """Every array by its name, those of mappings as `extras.log_prob`; without what may be None."""
+    for name, field in unroll._asdict().items():
+        if name in ("extras", "carry"):
+            parts = field if isinstance(field, Mapping) else {"?": None}
+            yield from ((f"{name}.{key}", array) for key, array in parts.items())
+        elif field is not None or name not in MAY_LACK:
+            yield name, field
+
+
+def _contradictions(unroll: Unroll) -> Iterator[str]:
+    ended = unroll.terminated | unroll.truncated
+    if (unroll.terminated & unroll.truncated).any():
+        yield "a step is both terminated and truncated"
+    if not np.array_equal(unroll.final_at, np.flatnonzero(ended)):
+        yield "final_at is not where episodes end"
+    if not np.array_equal(unroll.first[1:], ended):
+        yield "episodes don't begin where the ones before them end"
+    if not np.isfinite(unroll.reward).all():
+        yield "a reward is not finite"
+    for name, shown, final in (("obs", unroll.obs, unroll.final_obs), ("mask", unroll.mask, unroll.final_mask)):
+        if _kind(shown, 2) != _kind(final, 1):
+            yield f"final_{name} is not of the kind of {name}"
+
+
+def _kind(array: Array | None, axes: int) -> tuple[Any, ...]:
+    """Type and shape of what lies behind the first axes."""
+    return () if array is None else (array.dtype, array.shape[axes:])

@@ -41,6 +41,7 @@ ALGORITHMS = {
     "cfr": Entry("agents.regret.config", "CFR", "agents.regret.cfr"),
     "mccfr": Entry("agents.regret.config", "MCCFR", "agents.regret.mccfr"),
     "deep_cfr": Entry("agents.regret.config", "DeepCFR", "agents.regret.deep_cfr"),
+    "fit": Entry("agents.fitting.config", "Fit", "agents.fitting.fit"),
 }
 
 

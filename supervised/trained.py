@@ -130,6 +130,24 @@ class Trained:
 
     # Between updates
 
+    @torch.no_grad()
+    def measure(self, *columns: Any) -> dict[str, float]:
+        """The loss of these rows and what else is measured, by the names of the metrics, without learning from them."""
+        whole, found = self._whole(self.state.parameters, *tensors(columns, self.state.parameters.device))
+        every = {"loss": whole, **found}
+        return {name: _mean(every[name]).item() for name in self.names if name in every}
+
+    def take_over(self, part: str, source: nn.Module) -> None:
+        """Let a part of the module, such as `policy.torso`, begin with the parameters of another one that is made like
+        it, and so its target network. Raises ValueError where it isn't, AttributeError where there is no such part."""
+        own = self.flat.module.get_submodule(part)
+        if str(own) != str(source):
+            raise ValueError(f"{part} can't begin as what isn't made like it. It is\n{own}\nand was to be\n{source}")
+        targets = [self.state.target] if len(self.state.target) else []
+        for views in map(self.flat.views, [self.state.parameters, *targets]):
+            for name, parameter in source.named_parameters(part):
+                views[name].copy_(parameter.detach())
+
     def drain(self, prefix: str = "") -> dict[str, float]:
         """The metrics' means over the updates since the last call, on the host. Empty if there were none."""
         return {prefix + name: mean for name, mean in self.state.means.drain(self.names).items()}

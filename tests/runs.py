@@ -161,6 +161,17 @@ SOLVERS: dict[str, dict[str, Any]] = {
         "learner": {"updates": 20, "batch_size": 32}, "network": {"hidden": [16]}, "logging": {"every": 40},
     },
 }  # fmt: skip
+FITS: dict[str, dict[str, Any]] = {
+    "fit": {
+        "algorithm": "fit", "data": "iris", "steps": 60, "network": {"hidden": [16]},
+        "learner": {"batch_size": 32, "learning_rate": {"kind": "linear", "start": 1e-2, "end": 0.0}},
+        "logging": {"every": 10}, "evaluation": {"every": 20}, "checkpoint": {"every": 7, "keep": 99},
+    },
+    "fit_numbers": {
+        "algorithm": "fit", "data": "diabetes", "steps": 40, "network": {"hidden": [16]},
+        "learner": {"batch_size": 50, "regularization": 1e-3}, "logging": {"every": 20}, "seed": 3,
+    },
+}  # fmt: skip
 
 
 def raw(name: str, **changes: Any) -> dict[str, Any]:

@@ -46,6 +46,8 @@ def versions(config: Experiment) -> dict[str, dict[str, Any]]:
             packages.append("open_spiel")
     elif kind == "env":
         packages += engines(name)
+    else:
+        packages.append("scikit-learn")
     return {"libraries": {package: _installed(package) for package in packages}, "rules": rules}
 
 
@@ -77,6 +79,7 @@ def changes(config: Experiment, saved: Experiment, about: dict[str, Any]) -> tup
             forbidden.append(f"{name}: a run that began with version {number} of its rules can't go on with {found}")
     for package, number in about["libraries"].items():
         if (found := now["libraries"].get(package, number)) != number:
-            effect = "sums may be rounded" if package in ARITHMETIC else "episodes may replay"
+            replayed = "rows may be read" if config.world.kind == "data" else "episodes may replay"
+            effect = "sums may be rounded" if package in ARITHMETIC else replayed
             allowed.append(f"{package} {number} -> {found}: {effect} differently")
     return forbidden, allowed

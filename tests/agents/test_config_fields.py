@@ -65,6 +65,7 @@ RUNS: dict[str, list[dict[str, Any]]] = {
             "learner": {"updates": 2, "strategy_learning_rate": 1e-3},
         },
     ],
+    "fit": [{"algorithm": "fit", "data": "iris", "steps": 20, "learner": {"learning_rate": FALLING}}],
 }  # fmt: skip
 
 
@@ -212,6 +213,7 @@ SMOKE = {
     "cfr": ["steps=20"],
     "mccfr": ["steps=2", "batch=2", "evaluation.games=2"],
     "deep_cfr": ["steps=80", "traversals=20", "learner.updates=2", "learner.strategy_updates=2"],
+    "fit": ["steps=20"],
 }
 EXTRA = {"ALE/": "ale_py", "Ant": "mujoco", "HalfCheetah": "mujoco", "Hopper": "mujoco", "Walker": "mujoco"}
 
@@ -232,6 +234,8 @@ def test_every_config_trains(path: Path, tmp_path: Path, capsys: pytest.CaptureF
             pytest.importorskip(module)
     if "game: liars_dice" in effective:
         pytest.importorskip("pyspiel")
+    if "\ndata: " in effective:
+        pytest.importorskip("sklearn")
     smoke = SMOKE[name] + (["evaluation.episodes=1"] if "\nenv:" in effective else [])
     if "\nenv:" in effective and "id: game:" not in effective:
         smoke.append("env.max_episode_steps=100")

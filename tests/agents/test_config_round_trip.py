@@ -14,7 +14,12 @@ from agents.config import Experiment
 from agents.registry import ALGORITHMS, parse
 from experiment.config import Config, ConfigError, describe, differences, dump, override, read
 
-WORLDS = {"ppo": {"env": {"id": "CartPole-v1"}}, "dqn": {"env": {"id": "CartPole-v1"}}, "ddpg": {"env": {"id": "P-v1"}}}
+WORLDS: dict[str, dict[str, Any]] = {
+    "ppo": {"env": {"id": "CartPole-v1"}},
+    "dqn": {"env": {"id": "CartPole-v1"}},
+    "ddpg": {"env": {"id": "P-v1"}},
+    "fit": {"data": "iris"},
+}
 GAME = {"game": "kuhn_poker"}
 texts = st.text(st.characters(codec="utf-8"), max_size=6)
 
@@ -86,7 +91,7 @@ def test_what_is_dumped_is_read_and_checked_back(
     name: str, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     config = random_config(data, name)
-    file = tmp_path_factory.getbasetemp() / "config.yaml"
+    file = tmp_path_factory.getbasetemp() / "round_trip.yaml"
     file.write_bytes(dump(config).encode())
     again = parse(read(file))
     assert again == config

@@ -34,6 +34,7 @@ MUJOCO = {"algorithm": "ppo", "env": {"id": "HalfCheetah-v5"}}
         (MORE["dqn_game"].config, set()),
         (BASES["alphazero"].config, set()),
         ({"algorithm": "cfr", "game": "liars_dice(numdice=1)"}, {"open_spiel"}),
+        (BASES["fit"].config, {"scikit-learn"}),
     ],
 )
 def test_a_checkpoint_names_what_its_world_is_computed_by(config: dict[str, Any], engines: set[str]) -> None:
@@ -80,15 +81,21 @@ def resumed(name: str, run: Path, capsys: pytest.CaptureFixture[str]) -> tuple[i
 
 
 @pytest.mark.parametrize(
-    ("package", "effect"),
-    [("gymnasium", "episodes may replay differently"), ("torch", "sums may be rounded differently")],
+    ("name", "package", "effect"),
+    [
+        ("ppo", "gymnasium", "episodes may replay differently"),
+        ("ppo", "torch", "sums may be rounded differently"),
+        ("fit", "scikit-learn", "rows may be read differently"),
+    ],
 )
 def test_another_version_of_a_library_is_said(
-    package: str, effect: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, package: str, effect: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train(BASES["ppo"].config, tmp_path / "run") == 0
+    if name == "fit":
+        pytest.importorskip("sklearn")
+    assert train(BASES[name].config, tmp_path / "run") == 0
     run = rewrite(tmp_path / "run", lambda about: about["libraries"].update({package: "0.9.1"}))
-    assert resumed("ppo", run, capsys) == (0, [f"{package} 0.9.1 -> {version(package)}: {effect}"], "")
+    assert resumed(name, run, capsys) == (0, [f"{package} 0.9.1 -> {version(package)}: {effect}"], "")
 
 
 def test_the_same_versions_are_nothing_to_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

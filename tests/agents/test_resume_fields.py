@@ -22,7 +22,7 @@ from agents.regret.config import MCCFR
 from experiment import checkpoint
 from experiment.config import FIXED, Config, ConfigError, describe, dump, override
 from scripts.train import main
-from tests.runs import SOLVERS, raw, train, write
+from tests.runs import FITS, SOLVERS, raw, train, write
 
 
 class Base(NamedTuple):
@@ -44,6 +44,7 @@ BASES = {
     "mccfr": Base(SOLVERS["mccfr_growing"] | {"steps": 2}, 4),
     "mccfr_fleet": Base(SOLVERS["mccfr_fleet"] | {"steps": 32}, 64),
     "deep_cfr": Base(SOLVERS["deep_cfr"] | {"steps": 40}, 80),
+    "fit": Base(FITS["fit"] | {"steps": 10}, 14),
 }
 MORE = {  # what the same algorithms save when they do something else
     "ppo_continuous": Base(raw("ppo_continuous", steps=64, rollout={"steps": 16}, **ONCE), 128),
@@ -285,6 +286,7 @@ MEANING = {  # with another value the run would go on, but what it saved would m
     "mccfr": ["weighting"],
     "mccfr_fleet": ["weighting"],
     "deep_cfr": ["network.activation"],
+    "fit": ["held_out", "network.activation"],
 }
 NOTHING = {  # what nothing that is saved depends on
     "ppo": ["learner.discount", "rollout.steps"],
@@ -295,6 +297,7 @@ NOTHING = {  # what nothing that is saved depends on
     "mccfr": ["sampling", "batch", "memory_bytes"],
     "mccfr_fleet": ["iterations", "runtime.kind"],
     "deep_cfr": ["traversals", "learner.updates"],
+    "fit": ["learner.batch_size", "learner.loss", "learner.regularization"],
 }
 
 

@@ -228,3 +228,42 @@ def test_a_state_is_a_copy() -> None:
     learner.state.follow(0.5)
     for name, array in before.items():
         np.testing.assert_array_equal(state[name], array)
+
+
+def test_measuring_tells_what_an_update_would_and_learns_nothing() -> None:
+    learner = trained({"square": 0.5, "absolute": 2.0}, max_gradient_norm=1.0)
+    before = learner.state_dict()
+    measured = learner.measure(X.numpy(), Y.numpy())
+    np.testing.assert_array_equal(learner.state_dict()["weights"], before["weights"])
+    assert learner.drain() == {}
+    learner.update(0.0, X, Y)
+    found = learner.drain()
+    del found["gradient_norm"]
+    assert measured == pytest.approx(found)
+
+
+@pytest.mark.parametrize("target", [False, True])
+def test_a_part_begins_as_another_module_and_nothing_else_changes(target: bool) -> None:
+    learner, source = trained(target=target), network(seed=1)
+    kept = learner.flat.module.get_parameter("2.weight").clone()
+    learner.take_over("0", source.get_submodule("0"))
+    vectors = [learner.state.parameters] + [learner.state.target] * target
+    for vector in vectors:
+        views = learner.flat.views(vector)
+        torch.testing.assert_close(views["0.weight"], source.get_parameter("0.weight"), rtol=0, atol=0)
+        torch.testing.assert_close(views["0.bias"], source.get_parameter("0.bias"), rtol=0, atol=0)
+        torch.testing.assert_close(views["2.weight"], kept, rtol=0, atol=0)
+    assert not any(tensor.requires_grad for tensor in vectors)
+    own = learner.flat.module.get_parameter("0.weight")
+    assert own.data_ptr() == learner.flat.views(learner.state.parameters)["0.weight"].data_ptr(), "still a view"
+
+
+@pytest.mark.parametrize(
+    "source", [nn.Linear(3, 6), nn.Sequential(nn.Linear(3, 5)), nn.Linear(3, 5, bias=False), nn.Tanh()]
+)
+def test_a_part_that_is_made_otherwise_is_refused(source: nn.Module) -> None:
+    learner = trained()
+    before = learner.flat.weights()
+    with pytest.raises(ValueError, match="0 can't begin as what isn't made like it"):
+        learner.take_over("0", source)
+    np.testing.assert_array_equal(learner.flat.weights(), before)

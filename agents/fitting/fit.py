@@ -1,0 +1,82 @@
+"""A network fitted to a data set: an empirical risk minimized by Adam on shuffled batches (Goodfellow et al. 2016,
+chapter 8).
+
+Classes by cross-entropy, or by the squared error of indicators; numbers by their squared error. Inputs, and numbers
+that are predicted, are standardized by the training rows.
+
+Logs, as means over updates: train/loss, train/accuracy (classes only); and train/learning_rate, train/epoch,
+train/n_updates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from agents.api import Algorithm
+from agents.config import Experiment
+from agents.fitting.config import Fit
+from agents.schedules import value as scheduled
+from experiment.course import Course
+from experiment.seeding import Seeds
+from supervised.accelerate import device_of, pays_off, use_cpu
+from supervised.datasets import Data, dataset
+from supervised.fit import Fit as Fitting
+from supervised.losses import LOSSES, accuracy
+from supervised.networks.predictor import Predictor
+from supervised.trained import Found, Trained
+
+
+def course(config: Fit, seeds: Seeds, build: Callable[[Experiment], Course]) -> Fitting:
+    """Ready to begin. Raises ValueError where data, network and loss don't fit together, or there are no data."""
+    use_cpu(config.threads)
+    data = dataset(config.data, config.held_out, seeds.generator("data", "held out"))
+    return Fitting(
+        predictor(config, data, seeds),
+        data.train,
+        data.held_out,
+        config.learner.batch_size,
+        lambda progress: scheduled(config.learner.learning_rate, progress),
+        config.steps,
+        seeds.generator("learner", "batches"),
+    )
+
+
+def predictor(config: Fit, data: Data, seeds: Seeds) -> Trained:
+    """The network and its loss."""
+    loss = LOSSES[loss_of(config, data)]
+
+    def found(parameters: Tensor, inputs: Tensor, targets: Tensor) -> Found:
+        outputs = trained.flat.call(parameters, inputs)
+        measures = {} if data.classes is None else {"accuracy": accuracy(outputs, targets)}
+        return {"loss": loss(outputs, targets)}, measures
+
+    device, options = device_of(config.device), config.network
+    inputs, targets = data.train
+    outputs = targets.shape[1] if data.classes is None else data.classes
+    generator = torch.Generator().manual_seed(seeds.integer("learner", "network"))
+    network = Predictor(inputs.shape[1:], outputs, options.torso, options.hidden, options.activation, generator)
+    trained = Trained(
+        network.to(device),
+        found,
+        {"loss": 1.0},
+        [] if data.classes is None else ["accuracy"],
+        regularization=config.learner.regularization,
+        compiled=pays_off(config.compile, config.steps, device),
+    )
+    return trained
+
+
+def loss_of(config: Fit, data: Data) -> str:
+    """Its name. Raises ValueError where these data can't have it."""
+    loss = config.learner.loss
+    if data.classes is None and loss == "cross_entropy":
+        raise ValueError(
+            f"learner.loss is cross_entropy, which is of classes, but {config.data} has numbers to predict: use squared"
+        )
+    return loss or ("squared" if data.classes is None else "cross_entropy")
+
+
+ALGORITHM = Algorithm[Fit](course=course)

@@ -1,0 +1,88 @@
+"""Small data sets that ship with scikit-learn, as rows to learn from and rows to measure by.
+
+    data = dataset("digits", held_out=0.2, rng=np.random.default_rng(0))
+    data.train.inputs     # [1437, 64] float32
+    data.train.targets    # [1437] int64
+    data.classes          # 10
+
+Which rows are held out is up to `rng` alone. scikit-learn is loaded when a set is asked for.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Name = Literal["breast_cancer", "diabetes", "digits", "iris", "wine"]
+
+
+class Rows(NamedTuple):
+    inputs: Array  # [n, F] float32
+    targets: Array  # [n] int64, classes from 0 on; or numbers, [n, D] float32
+
+
+class Data(NamedTuple):
+    """Numbers are in units of the training rows' deviation, from their mean on: so a constant predicts with a mean
+    squared error of about 1."""
+
+    train: Rows
+    held_out: Rows
+    classes: int | None  # how many; None where the targets are numbers
+
+
+def dataset(name: Name, held_out: float, rng: np.random.Generator) -> Data:
+    """The set of this name, split and standardized. held_out: the fraction that isn't learned from.
+
+    Raises ValueError where there is no scikit-learn, and where nothing would be left on one side.
+    """
+    rows = read(name)
+    train, rest = split(rows, held_out, rng)
+    classes = None if rows.targets.ndim > 1 else int(rows.targets.max()) + 1
+    inputs = standardized(train.inputs, rest.inputs)
+    targets = standardized(train.targets, rest.targets) if classes is None else (train.targets, rest.targets)
+    return Data(Rows(inputs[0], targets[0]), Rows(inputs[1], targets[1]), classes)
+
+
+def read(name: Name) -> Rows:
+    """All rows of a set, as they were measured."""
+    loader = getattr(_scikit_learn(), f"load_{name}")
+    options = {"scaled": False} if name == "diabetes" else {}  # else it comes standardized by all rows
+    inputs, targets = loader(return_X_y=True, **options)
+    numbers = targets.astype(np.float32)[:, None] if name == "diabetes" else targets.astype(np.int64)
+    return Rows(inputs.astype(np.float32), numbers)
+
+
+def split(rows: Rows, fraction: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    """Training rows, and as many held out as `fraction` of all, in random order. Raises ValueError where either are
+    none."""
+    n = len(rows.inputs)
+    held_out = round(n * fraction)
+    if not 0 < held_out < n:
+        raise ValueError(f"{fraction} of {n} rows are {held_out} held out and {n - held_out} to learn from: need both")
+    order = rng.permutation(n)
+    train, rest = order[held_out:], order[:held_out]
+    return Rows(*(column[train] for column in rows)), Rows(*(column[rest] for column in rows))
+
+
+def standardized(train: Array, rest: Array) -> tuple[Array, Array]:
+    """Both, less the mean and over the deviation of each column of `train`; a column that is constant there is only
+    shifted."""
+    mean, deviation = train.mean(0, dtype=np.float64), train.std(0, dtype=np.float64)
+    deviation[deviation == 0] = 1
+    first, second = (((part - mean) / deviation).astype(np.float32) for part in (train, rest))
+    return first, second
+
+
+def _scikit_learn() -> ModuleType:
+    try:
+        from sklearn import datasets
+    except ImportError as error:
+        raise ValueError(
+            "the data sets come with scikit-learn, which isn't here: pip install 'sparring[data]'"
+        ) from error
+    found: ModuleType = datasets
+    return found

@@ -1,0 +1,112 @@
+"""Fits of data sets: what they reach, what is refused, and that a run that was stopped is the run that wasn't."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.registry import parse
+from agents.wiring import build
+from experiment.config import ConfigError
+from scripts.evaluate import main as evaluate
+from scripts.train import main
+from supervised.fit import Fit
+from tests.runs import FITS, ROOT, assert_same_run, lines, train
+
+pytest.importorskip("sklearn")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("fit") / "run"
+    assert train(FITS["fit"], directory) == 0
+    return directory
+
+
+def test_digits_are_recognized(tmp_path: Path) -> None:
+    """As docs/fit.md says."""
+    config = ROOT / "configs" / "supervised" / "digits_mlp.yaml"
+    assert main([str(config), "--run-dir", str(tmp_path / "run"), "--quiet"]) == 0
+    assert lines(tmp_path / "run")[-1]["eval/accuracy"] >= 0.97
+
+
+def test_numbers_are_predicted_better_than_by_their_mean(tmp_path: Path) -> None:
+    assert train(FITS["fit_numbers"] | {"steps": 200}, tmp_path / "run") == 0
+    told = lines(tmp_path / "run")[-1]
+    assert told["eval/loss"] < 0.7 and "eval/accuracy" not in told
+
+
+@pytest.mark.parametrize("after", [0, 1, 4])
+def test_a_resumed_fit_is_the_fit_that_never_stopped(run: Path, after: int, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    checkpoints = sorted((copy / "checkpoints").iterdir())
+    assert len(checkpoints) == 10, "every 7 of 60 updates, 3 of which are an epoch"
+    for late in checkpoints[after + 1 :]:
+        shutil.rmtree(late)
+    assert train(FITS["fit"], copy, "--resume") == 0
+    assert_same_run(run, copy)
+
+
+def made(**changes: Any) -> Fit:
+    course = build(parse(FITS["fit"] | changes))
+    assert isinstance(course, Fit)
+    return course
+
+
+def test_a_loss_may_be_chosen_for_classes() -> None:
+    by_default, by_name = made(), made(learner={"loss": "cross_entropy"})
+    assert by_default.evaluate() == by_name.evaluate()
+    course = made(learner={"loss": "squared", "learning_rate": 1e-2})
+    before = course.evaluate()
+    course.advance(200)
+    after = course.evaluate()
+    assert after["eval/loss"] < 0.1 < before["eval/loss"] and after["eval/accuracy"] > 0.9
+
+
+def test_seed_and_data_decide_the_rows_and_the_network() -> None:
+    one, other = made(), made(seed=1)
+    assert (one.rows[0] != other.rows[0]).any()
+    assert (one.trained.flat.weights() != other.trained.flat.weights()).any()
+    assert one.trained.flat.module.get_parameter("head.weight").shape == (3, 16)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"data": "diabetes", "learner": {"loss": "cross_entropy"}}, "diabetes has numbers to predict: use squared"),
+        ({"learner": {"batch_size": 121}}, "rows in batches of 121: there are 120"),
+        ({"network": {"torso": "nature_cnn"}}, "network.torso=nature_cnn wants pictures"),
+        ({"held_out": 0.001}, "0.001 of 150 rows"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        made(**changes)
+
+
+@pytest.mark.parametrize("wrong", [{"data": "iriss"}, {"held_out": 0.0}, {"held_out": 1.0}, {"game": "kuhn_poker"}])
+def test_a_wrong_config_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        parse(FITS["fit"] | wrong)
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ([], "fit learns iris, and acts nowhere"),
+        (["--env", "CartPole-v1"], "fit learns iris, and acts nowhere"),
+        (["--game", "tic_tac_toe"], "fit is no agent and plays no games"),
+    ],
+)
+def test_a_fit_is_no_agent(run: Path, more: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate([str(run), "random", *more]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_fit_that_comes_second_is_no_agent_either(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate(["random", str(run), "--env", "CartPole-v1"]) == 2
+    assert "fit learns iris, not in an environment" in capsys.readouterr().err

@@ -1,0 +1,98 @@
+"""Data sets: shapes, a split by the seed, and statistics of the training rows alone."""
+
+from __future__ import annotations
+
+import sys
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from supervised.datasets import Array, Data, Name, Rows, dataset, read, split, standardized
+
+SHAPES: dict[Name, tuple[int, int, int | None]] = {
+    "breast_cancer": (569, 30, 2),
+    "diabetes": (442, 10, None),
+    "digits": (1797, 64, 10),
+    "iris": (150, 4, 3),
+    "wine": (178, 13, 3),
+}
+
+
+def drawn(name: Name, seed: int = 0) -> Data:
+    pytest.importorskip("sklearn")
+    return dataset(name, 0.2, np.random.default_rng(seed))
+
+
+def joined(train: Array, rest: Array) -> list[list[float]]:
+    """The rows of both, in an order that doesn't depend on which is which."""
+    return sorted(np.concatenate([train, rest]).tolist())
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes_and_types(name: Name) -> None:
+    (train, held_out, classes), (rows, features, expected) = drawn(name), SHAPES[name]
+    assert (len(held_out.inputs), len(train.inputs)) == (round(rows / 5), rows - round(rows / 5))
+    assert classes == expected
+    for part in (train, held_out):
+        assert (part.inputs.dtype.name, part.inputs.shape[1:]) == ("float32", (features,))
+        if classes is None:
+            assert (part.targets.dtype.name, part.targets.shape[1:]) == ("float32", (1,))
+        else:
+            assert (part.targets.dtype.name, part.targets.ndim) == ("int64", 1)
+            assert set(part.targets.tolist()) == set(range(classes))
+
+
+def test_every_name_is_tested() -> None:
+    assert set(SHAPES) == set(get_args(Name))
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_training_rows_are_standardized_and_know_nothing_of_the_others(name: Name) -> None:
+    train, held_out, classes = drawn(name)
+    columns = [(train.inputs, held_out.inputs)] + ([(train.targets, held_out.targets)] if classes is None else [])
+    for learned, rest in columns:
+        np.testing.assert_allclose(learned.mean(0), 0, atol=1e-5)
+        deviation = learned.std(0, dtype=np.float64)
+        assert ((deviation == 0) | (abs(deviation - 1) < 1e-4)).all()
+        assert abs(rest.mean(0)).max() > 1e-3, "by statistics of all rows these would be nearer to 0"
+
+
+def test_the_diabetes_rows_are_read_as_they_were_measured() -> None:
+    """scikit-learn would standardize them by all rows, those held out among them."""
+    pytest.importorskip("sklearn")
+    assert read("diabetes").inputs[:, 0].max() == 79  # years
+
+
+def test_the_seed_alone_decides_what_is_held_out() -> None:
+    one, same, other = drawn("wine", 0), drawn("wine", 0), drawn("wine", 1)
+    np.testing.assert_array_equal(one.held_out.targets, same.held_out.targets)
+    np.testing.assert_array_equal(one.train.inputs, same.train.inputs)
+    assert (one.held_out.targets != other.held_out.targets).any()
+
+
+def test_a_split_loses_no_row_and_keeps_inputs_with_their_targets() -> None:
+    rows = Rows(np.arange(10, dtype=np.float32)[:, None], np.arange(10))
+    train, held_out = split(rows, 0.3, np.random.default_rng(0))
+    assert len(held_out.targets) == 3
+    assert joined(train.inputs, held_out.inputs) == rows.inputs.tolist()
+    for part in (train, held_out):
+        np.testing.assert_array_equal(part.inputs[:, 0], part.targets)
+
+
+@pytest.mark.parametrize("fraction", [0.01, 0.99])
+def test_both_sides_need_rows(fraction: float) -> None:
+    rows = Rows(np.zeros((10, 1), np.float32), np.zeros(10, np.int64))
+    with pytest.raises(ValueError, match="of 10 rows"):
+        split(rows, fraction, np.random.default_rng(0))
+
+
+def test_a_column_that_is_constant_is_only_shifted() -> None:
+    train, rest = standardized(np.array([[5.0], [5.0]]), np.array([[7.0]]))
+    assert train.tolist() == [[0.0], [0.0]] and rest.tolist() == [[2.0]]
+
+
+def test_what_is_missing_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ValueError, match=r"scikit-learn.*pip install 'sparring\[data\]'"):
+        dataset("iris", 0.2, np.random.default_rng(0))
