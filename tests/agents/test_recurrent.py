@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from agents.api import Player
 from agents.arena.match import play, streams
 from agents.arena.players import PolicyPlayer
 from agents.entrants import entrant
+from agents.fleet.ray_fleet import RayFleet
+from agents.fleet.restarts import FleetError
 from agents.memory.sequences import Sequences
 from agents.records import Carry, Unroll
 from agents.registry import algorithm, parse
@@ -151,6 +154,19 @@ def test_carries_that_are_not_restored_are_noticed(
 def test_ray_actors_remember_the_same(runs: Path, tmp_path: Path, ray_here: None) -> None:
     assert train(SHORT, tmp_path / "run", *MODULE, "runtime.kind=ray") == 0
     assert_same_run(runs / "short", tmp_path / "run")
+
+
+@pytest.mark.ray
+def test_an_actor_that_was_not_told_of_the_module_is_found_out(recurrent: Any, ray_here: None) -> None:
+    """The broken variant."""
+    config: Any = parse(SHORT | {"runtime": {"actors": 1, "kind": "ray"}})
+    fleet = RayFleet(config, config.runtime)
+    assert fleet.imports == ["tests.recurrent"]
+    fleet.imports = []
+    with closing(fleet):
+        fleet.publish(np.zeros(1, np.float32), 0)
+        with pytest.raises(FleetError, match="found 'recurrent', expected one of"):
+            fleet.collect()
 
 
 # Matches --------------------------------------------------------------------------------------------------------------
