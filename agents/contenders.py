@@ -14,6 +14,7 @@ from agents.config import Environment
 from agents.records import Acted, Carry
 from agents.restore import load_policy
 from envs.api import Actions, Array, Continuous, Discrete, MultiDiscrete, Spec, Step
+from experiment import extensions
 from experiment.checkpoint import CheckpointError
 from experiment.config import check, read
 
@@ -76,6 +77,7 @@ def home(name: str) -> Environment | None:
     run = next((place for place in (path, *path.resolve().parents[:2]) if (place / "config.yaml").is_file()), None)
     if not path.is_dir() or run is None:
         return None
+    extensions.require(path)
     config = read(run / "config.yaml")
     if "data" in config:
         raise ValueError(f"contender {name!r}: {config['algorithm']} learns {config['data']}, and acts nowhere")

@@ -9,6 +9,7 @@ human                               a person at the terminal
 openspiel:mcts:SIMULATIONS          OpenSpiel's search
 openspiel:uci:PROGRAM[:MILLISECONDS]  a chess engine
 sb3:FILE.zip, sb3:ALGORITHM:FILE.zip  a model of Stable-Baselines3 that was trained in the TurnEnv of the game
+NAME, NAME:ARGUMENT                 what a module that was imported has put into PLAYERS under NAME
 DIRECTORY                           a run or a checkpoint of ours, without search
 DIRECTORY@SIMULATIONS               the same with search, where its algorithm has one
 """
@@ -26,14 +27,20 @@ from agents.registry import algorithm, parse
 from agents.restore import acting, load_checkpoint
 from envs.games.make import make_game
 from envs.turn_env import TurnEnv
+from experiment import extensions
 from experiment.checkpoint import CheckpointError, newest
 from experiment.config import ConfigError, read
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agents.api import Player
     from envs.api import Game
 
 NAMES = ("random", "one_ply", "minimax", "solver", "mcts", "human", "openspiel", "sb3")
+PLAYERS: dict[
+    str, Callable[[str, Game], Player]
+] = {}  # (the whole name, game); for players that are no part of Sparring
 
 
 def entrant(name: str, game: Game, trust: bool = False) -> Player:
@@ -42,6 +49,8 @@ def entrant(name: str, game: Game, trust: bool = False) -> Player:
     Raises ValueError where there is no such player, it is not trusted, or it can't play this game.
     """
     kind, colon, argument = name.partition(":")
+    if kind in PLAYERS:
+        return PLAYERS[kind](name, game)
     if name == "random":
         return Random(game)
     if name == "one_ply":
@@ -87,6 +96,7 @@ def game_of(name: str) -> str | None:
     run = next((place for place in (path, *path.resolve().parents[:2]) if (place / "config.yaml").is_file()), None)
     if not path.is_dir() or run is None:
         return None
+    extensions.require(path)
     world = parse(read(run / "config.yaml")).world
     return world.name if world.kind == "game" else None
 
@@ -94,8 +104,10 @@ def game_of(name: str) -> str | None:
 def _checkpoint(name: str, game: Game) -> Player:
     path, at, simulations = _split(name)
     if not path.is_dir():
-        near = difflib.get_close_matches(name.partition(":")[0], NAMES, 1, 0.6)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(NAMES)} and directories of runs"
+        near = difflib.get_close_matches(name.partition(":")[0], [*NAMES, *PLAYERS], 1, 0.6)
+        hint = (
+            f"did you mean {near[0]}?" if near else f"known are {', '.join([*NAMES, *PLAYERS])} and directories of runs"
+        )
         raise ValueError(f"player {name!r}: no such player, and no such directory; {hint}")
     try:
         config, state, _ = load_checkpoint(path)

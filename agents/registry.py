@@ -2,6 +2,7 @@
 
 algorithm("ppo").config                                 # the model of its config; torch-free
 algorithm("ppo").load()                                 # agents.api.Algorithm
+ALGORITHMS["mine"] = Entry("mine", "Mine", "mine")      # in a module of your own, which --import names
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def algorithm(name: object) -> Entry:
     if isinstance(name, str) and name in ALGORITHMS:
         return ALGORITHMS[name]
     near = difflib.get_close_matches(str(name), ALGORITHMS, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = f"; did you mean {near[0]!r}?" if near else "; one of your own comes with --import MODULE"
     raise ConfigError([f"algorithm: found {name!r}, expected one of: {', '.join(ALGORITHMS)}{hint}"])
 
 

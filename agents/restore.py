@@ -14,6 +14,7 @@ from agents.config import Control, Experiment
 from agents.registry import algorithm, parse
 from agents.rollout import env_spec
 from envs.turn_env import TurnEnv
+from experiment import extensions
 from experiment.checkpoint import CheckpointError, load, newest
 
 if TYPE_CHECKING:
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 def load_checkpoint(path: Path) -> tuple[Experiment, State, dict[str, Any]]:
     """The config, the state, and what a checkpoint says of itself; of a run directory the newest one's.
 
-    Raises CheckpointError where there is none that is intact, ConfigError where its config is not understood.
+    Raises CheckpointError where there is none that is intact, ConfigError where its config is not understood, or it was
+    made with modules that aren't loaded.
     """
+    extensions.require(path)
     if (path / "manifest.json").exists():
         state, about = load(path)
     else:

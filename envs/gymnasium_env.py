@@ -460,9 +460,9 @@ def _trace(error: BaseException) -> str:
 def _registered(id: str) -> Any:
     """The registered spec of `id`; packages that bring environments are asked to register them first."""
     if ":" in id:
+        module, _, own = id.rpartition(":")
         raise UnsupportedEnv(
-            f"{id}: 'module:Id' would import a module that a config names; "
-            "import and register the environment in Python first, then use the id alone"
+            f"{id}: 'module:Id' would import a module that a config names; say --import {module}, and use the id {own}"
         )
     try:
         if id.startswith("ALE/"):
@@ -478,7 +478,7 @@ def _registered(id: str) -> Any:
     if id not in gymnasium.registry:
         lower = {known.lower(): known for known in gymnasium.registry}
         near = [lower[match] for match in difflib.get_close_matches(id.lower(), lower, 3, 0.6)]
-        advice = f"did you mean {' or '.join(near)}?" if near else "register it with gymnasium.register first"
+        advice = f"did you mean {' or '.join(near)}?" if near else "--import a module that calls gymnasium.register"
         raise UnsupportedEnv(f"no environment {id!r} is registered: {advice}")
     return gymnasium.registry[id]
 

@@ -306,6 +306,23 @@ def newest(directory: Path) -> tuple[Path, State, dict[str, Any]]:
     raise CheckpointError("\n".join([f"{directory}: holds no valid checkpoint", *reasons]))
 
 
+def described(path: Path) -> dict[str, Any]:
+    """What a checkpoint, or the newest one of a run directory, says of itself: its manifest is read, and no more.
+
+    {} where no manifest is intact.
+    """
+    one = (path / "manifest.json").is_file()
+    directory = path if path.name == "checkpoints" else path / "checkpoints"
+    for place in [path] if one else [found for _, _, found in _checkpoints(directory)]:
+        try:
+            with _distrusting(place):
+                about: dict[str, Any] = _manifest(place / "manifest.json")["about"]
+                return about
+        except CheckpointError:
+            continue
+    return {}
+
+
 def prune(directory: Path, keep: int | None) -> None:
     """Delete all but the newest `keep` checkpoints (None: keep all), but never the newest valid one."""
     if keep is None:

@@ -20,6 +20,7 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiment import extensions
 from experiment.run import command
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", metavar="S", type=int, help="decides episodes, openings and luck (0)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results to this file too")
     parser.add_argument("--trust", action="store_true", help="load SB3 archives, which runs code that is in them")
+    extensions.offer(parser)
     alone = parser.add_argument_group("in an environment")
     alone.add_argument("--env", metavar="ID", help="Gymnasium id (default: what the first agent was trained on)")
     alone.add_argument("--env-options", metavar="JSON", type=json.loads, help="its keyword arguments, as an object")
@@ -68,6 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     asked = arguments(argv)
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # films need no screen
     try:
+        extensions.load(asked.imports)
         game = the_game(asked)
         complete(asked, game)
         perform = alone(asked) if game is None else graded(asked, game) if asked.graded else together(asked, game)

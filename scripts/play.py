@@ -16,6 +16,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from experiment import extensions
 from experiment.run import command
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--terminal", action="store_true", help="play here, without a page")
     parser.add_argument("--seed", metavar="S", type=int, help="decides luck and draws (default: other ones each time)")
     parser.add_argument("--trust", action="store_true", help="load SB3 archives, which runs code that is in them")
+    extensions.offer(parser)
     return parser.parse_args(argv)
 
 
@@ -45,6 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     from experiment.seeding import Seeds
 
     try:
+        extensions.load(asked.imports)
         seeds, table = Seeds(secrets.randbits(32) if asked.seed is None else asked.seed), the_table(asked)
         if asked.terminal:
             sit(Session(table, seeds.generator("session", 1)), input, print)

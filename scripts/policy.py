@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from experiment import extensions
 from experiment.run import command
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--game", metavar="NAME", help="OpenSpiel's name (default: what the first was trained for)")
     parser.add_argument("--limit", type=int, default=50, metavar="N", help="infosets shown of each agent (50)")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw Kuhn's equilibria: .png, .svg, .pdf")
+    extensions.offer(parser)
     return parser.parse_args(argv)
 
 
@@ -48,6 +50,7 @@ def main(argv: list[str] | None = None) -> int:
     from experiment.config import ConfigError
 
     try:
+        extensions.load(asked.imports)
         name = asked.game or game_of(asked.agents[0])
         if name is None:
             raise ValueError(f"--game is missing, and {asked.agents[0]} names none")

@@ -1,7 +1,8 @@
 """Train an agent: python scripts/train.py CONFIG.yaml [key=value ...] [--run-dir DIR] [--resume] [--dry-run]
 
 Every key of the config can be overridden: learner.learning_rate=1e-3 runtime.kind=ray runtime.actors=4.
-`train.py CONFIG.yaml --help` lists the keys of that config's algorithm.
+`train.py CONFIG.yaml --help` lists the keys of that config's algorithm. With --import MODULE code of your own may bring
+environments, games and algorithms.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.registry import ALGORITHMS, algorithm, parse
+from experiment import extensions
 from experiment.config import ConfigError, describe, dump, override, read
 from experiment.run import command
 
@@ -33,6 +35,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--resume", action="store_true", help="go on with the run in --run-dir from its newest checkpoint"
     )
+    extensions.offer(parser)
     parser.add_argument("--dry-run", action="store_true", help="print the effective config and stop")
     parser.add_argument("--quiet", action="store_true", help="print no tables of metrics and no progress bar")
     parser.add_argument(
@@ -67,12 +70,15 @@ def configured(asked: argparse.Namespace) -> Experiment:
         raise ConfigError(["CONFIG.yaml is missing (or --resume with --run-dir DIR)"])
     if asked.resume and asked.run_dir is None:
         raise ConfigError(["--resume needs --run-dir DIR"])
+    if asked.resume:
+        extensions.require(asked.run_dir)
     return parse(override(read(source), asked.overrides))
 
 
 def main(argv: list[str] | None = None) -> int:
     asked = arguments(argv)
     try:
+        extensions.load(asked.imports)
         if asked.help:
             explain(asked.config)
             return 0

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -19,3 +21,27 @@ def ray_here() -> Iterator[None]:
 
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def extensible(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What modules register that these tests `--import` is forgotten behind them, and so are the modules."""
+    import gymnasium
+
+    from agents.entrants import PLAYERS
+    from agents.registry import ALGORITHMS
+    from envs.games.make import OTHERS
+    from experiment import extensions
+
+    tables: list[dict[str, Any]] = [ALGORITHMS, PLAYERS, OTHERS, gymnasium.registry]
+    before, path = [dict(table) for table in tables], list(sys.path)
+    yield
+    extensions.load([])
+    for table, known in zip(tables, before, strict=True):
+        for name in table.keys() - known.keys():
+            del table[name]
+    sys.path[:] = path
+    ours = str(tmp_path_factory.getbasetemp())
+    for name, module in list(sys.modules.items()):
+        if name == "tests.recurrent" or str(getattr(module, "__file__", None)).startswith(ours):
+            del sys.modules[name]

@@ -23,6 +23,7 @@ from agents.api import Player
 from agents.arena.match import Played, openings, play, seatings, streams, usual_plies
 from envs.api import Game
 from envs.games.make import make_game
+from experiment import extensions
 from experiment.seeding import Seeds
 
 GROUPS = 100  # of a bout in a short match, such as 200 games of two players
@@ -140,7 +141,8 @@ def results(terms: Terms, enter: Enter, workers: int = 1) -> Generator[tuple[Bou
         for bout in todo:
             yield bout, fight(terms, enter, bout)
         return
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, spawn, extensions.load, (extensions.loaded(),))
     try:
         futures = [pool.submit(fight, terms, enter, bout) for bout in todo]
         for bout, future in zip(todo, futures, strict=True):

@@ -9,9 +9,9 @@ from typing import Any
 from agents.api import State
 from agents.config import Experiment
 from envs.games.make import make_game
-from envs.games.native import NativeGame
+from envs.games.open_spiel import OpenSpielGame
 from envs.gymnasium_env import engines
-from experiment import checkpoint
+from experiment import checkpoint, extensions
 from experiment.config import differences
 from experiment.run import Run
 
@@ -21,12 +21,14 @@ ARITHMETIC = ("numba", "numpy", "torch")
 def save(run: Run, config: Experiment, steps: int, state: State, **about: Any) -> Path:
     """Write a checkpoint of the run, delete those beyond `checkpoint.keep`, and return where it lies.
 
-    `about` goes into the manifest beside algorithm, config, steps, and the versions of what computes the run.
+    `about` goes into the manifest beside algorithm, config, steps, the modules that were imported for it, and
+    the versions of what computes the run.
     """
     told = {
         "algorithm": config.algorithm,
         "config": config.model_dump(mode="json"),
         "steps": steps,
+        "imports": extensions.loaded(),
         **versions(config),
     }
     path = checkpoint.save(run.checkpoints, steps, state, told | about)
@@ -35,15 +37,15 @@ def save(run: Run, config: Experiment, steps: int, state: State, **about: Any) -
 
 
 def versions(config: Experiment) -> dict[str, dict[str, Any]]:
-    """What the run's numbers depend on beside its config: `libraries` by name, and `rules`, of a native game."""
+    """What the run's numbers depend on beside its config: `libraries` by name, and `rules`, of a game of our own."""
     packages, rules = [*ARITHMETIC], {}
     kind, name = config.world
     if kind == "game":
         game = make_game(name)
-        if isinstance(game, NativeGame):
-            rules[name] = game.spec.version
-        else:
+        if isinstance(game, OpenSpielGame):
             packages.append("open_spiel")
+        else:
+            rules[name] = game.spec.version
     elif kind == "env":
         packages += engines(name)
     else:

@@ -21,6 +21,7 @@ from agents.config import Experiment, Runtime
 from agents.fleet.restarts import FleetError, Restarts
 from agents.records import Experience
 from envs.api import Array, EnvError
+from experiment import extensions
 
 CONNECT_SECONDS = 5.0
 BEGIN_SECONDS = 60.0  # for a new process to load torch and make its world; runtime.timeout where that is longer
@@ -32,11 +33,15 @@ class RemoteActor:
 
     actor: Actor
 
-    def begin(self, raw: dict[str, Any], threads: int, index: int, incarnation: int, state: State) -> None:
-        """Build the actor from the config; let it go on from `state` unless that is empty."""
+    def begin(
+        self, imports: list[str], raw: dict[str, Any], threads: int, index: int, incarnation: int, state: State
+    ) -> None:
+        """Load the modules that were asked for, build the actor from the config, and let it go on from `state` unless
+        that is empty."""
         from agents.registry import algorithm, parse
         from supervised.accelerate import use_cpu
 
+        extensions.load(imports)
         config = parse(raw)
         use_cpu(threads)
         make = algorithm(config.algorithm).load().actor
@@ -74,7 +79,7 @@ class RayFleet:
 
     def __init__(self, config: Experiment, runtime: Runtime) -> None:
         self.runtime, self.started = runtime, False
-        self.raw = config.model_dump(mode="json")
+        self.raw, self.imports = config.model_dump(mode="json"), extensions.loaded()
         self.restarts = Restarts(runtime)
         self.actors: list[Any] = [None] * runtime.actors
         self.weights: tuple[Any, int] | None = None  # in the object store: one copy for all actors of a machine
@@ -154,7 +159,8 @@ class RayFleet:
         seconds = max(self.runtime.timeout, BEGIN_SECONDS)
         limit = f"begin within {seconds:g} seconds (is a processor free for it?)"
         incarnation = self.restarts.incarnations[index]
-        task = self.actors[index].begin.remote(self.raw, self.runtime.threads, index, incarnation, state or {})
+        told = (self.imports, self.raw, self.runtime.threads, index, incarnation, state or {})
+        task = self.actors[index].begin.remote(*told)
         self.calls[task] = Call(index, time.monotonic() + seconds, limit)
 
     def _collect(self, index: int) -> None:

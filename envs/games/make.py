@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable
 
 from envs.api import Game
 from envs.games.native import GAMES, NativeGame
 from envs.games.rules import Parameters
 
+OTHERS: dict[str, Callable[[str], Game]] = {}  # by what stands before the brackets; games that are no part of Sparring
+
 
 def make_game(name: str, native: bool = True) -> Game:
     """The game of this name: native where one of that size exists, else OpenSpiel's; native=False asks for OpenSpiel's.
+    What a module that was imported has put into OTHERS goes first.
 
     Raises ValueError for an unknown name (with the nearest ones), unknown or impossible parameters, a game that can't
     be played in turns, and where OpenSpiel is needed but not installed.
@@ -21,6 +25,12 @@ def make_game(name: str, native: bool = True) -> Game:
     if found is None:
         raise ValueError(f"{name!r} is not the name of a game, such as 'tic_tac_toe' or 'hex(board_size=5)'")
     short = found[1]
+    if short in OTHERS:
+        if not native:
+            raise ValueError(
+                f"{name} is a game of an imported module: there is no other version of it, to show to people"
+            )
+        return OTHERS[short](name)
     if native and short in GAMES:
         rules = GAMES[short].rules(name, _parameters(name, found[2] or ""))
         if rules is not None:
