@@ -42,7 +42,7 @@ test: lint
 test-slow: install
 	$(BIN)/python -m pytest -q -m slow
 
-# Regenerates the option tables in docs/ from the configs' own help texts.
+# Regenerates the tables in docs/: options from the configs' own help texts, algorithms from the registry.
 docs: install
 	$(BIN)/python scripts/docs.py
 
