@@ -26,6 +26,7 @@ ELSEWHERE = {
     "tests/test_golden.py": "the numbers of the whole house",
     "tests/test_layering.py": "the rules of the whole house",
     "tests/test_mirror.py": "the tests",
+    "tests/test_wheel.py": "the whole house, built and installed",
 }
 
 
