@@ -1,6 +1,7 @@
 # The two commands: `make install` and `make train`. Everything happens in .venv; PYTHON=python3.12 picks an interpreter.
 PYTHON ?= python3
 RUN ?= runs/cartpole
+PARALLEL ?= -n 2 --dist loadgroup
 BIN := .venv/bin
 STAMP := .venv/.installed
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check
@@ -37,12 +38,12 @@ lint: install
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --durations=10 $(PARALLEL)
 
 test-slow: install
 	$(BIN)/python -m pytest -q -m slow
 
-# Regenerates the option tables in docs/ from the configs' own help texts.
+# Regenerates the tables in docs/: options from the configs' own help texts, algorithms from the registry.
 docs: install
 	$(BIN)/python scripts/docs.py
 

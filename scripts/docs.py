@@ -1,26 +1,63 @@
-"""Write the tables of options into the documentation: python scripts/docs.py [--check]
+"""Write the tables of options and of algorithms into the documentation: python scripts/docs.py [--check]
 
-A table stands between `<!-- options: NAME -->` and `<!-- end -->`, NAME an algorithm. It is made of the help texts of
-the algorithm's config. --check writes nothing, and exits with 1 if a table is out of date.
+`<!-- options: NAME -->` to `<!-- end -->` holds the options of an algorithm, made of the help texts of its config; the
+page it stands on is the algorithm's page. `<!-- algorithms -->` to `<!-- end -->` lists all algorithms, one a line.
+--check writes nothing, and exits with 1 if a table is out of date.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import re
 import sys
 from pathlib import Path
 
-from agents.registry import algorithm
+from agents.registry import ALGORITHMS, Entry, algorithm
 from experiment.config import ConfigError, table
 
 ROOT = Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"(<!-- options: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (?:options: (\w+)|algorithms) -->\n).*?(<!-- end -->)", re.DOTALL)
+PAPER = re.compile(r"((?:(?:van|von|de) )?[A-Z][^(),;:\n]* \d{4}),\s+(https?://[^\s(),;]+)")
+RUN = re.compile(r"python scripts/train\.py configs/\S+\.yaml")
+
+
+def pages() -> dict[str, Path]:
+    """By algorithm, where its options are."""
+    files = sorted((ROOT / "docs").glob("*.md"))
+    return {block[2]: file for file in files for block in BLOCK.finditer(file.read_text(encoding="utf-8")) if block[2]}
+
+
+def paper(docstring: str) -> str:
+    """A link to the first paper that a docstring cites as `Authors YEAR, ADDRESS`; empty if there is none."""
+    found = PAPER.search(docstring)
+    return f"[{found[1]}]({found[2].rstrip('.')})" if found else ""
+
+
+def row(name: str, entry: Entry, page: Path) -> tuple[str, ...]:
+    """Family, link to the page, what it is, paper, and the first run that its page shows."""
+    family = entry.module.split(".")[-2].replace("_", " ")
+    about = entry.config.model_fields["algorithm"].description or ""
+    run = RUN.search(page.read_text(encoding="utf-8"))
+    cites = paper(importlib.import_module(entry.module).__doc__ or "")
+    return family, f"[{name}]({page.name})", about, cites, f"`{run[0]}`" if run else ""
+
+
+def algorithms() -> str:
+    """All algorithms that have a page as a Markdown table, in the order of the registry."""
+    found = pages()
+    rows: list[tuple[str, ...]] = [("family", "algorithm", "what it is", "paper", "a run"), ("---",) * 5]
+    rows += [row(name, entry, found[name]) for name, entry in ALGORITHMS.items() if name in found]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def written(text: str) -> str:
     """A page with its tables as they should be. Raises ConfigError for an unknown algorithm."""
-    return BLOCK.sub(lambda block: f"{block[1]}\n{table(algorithm(block[2]).config)}\n\n{block[3]}", text)
+
+    def made(block: re.Match[str]) -> str:
+        return f"{block[1]}\n{table(algorithm(block[2]).config) if block[2] else algorithms()}\n\n{block[3]}"
+
+    return BLOCK.sub(made, text)
 
 
 def main(argv: list[str] | None = None) -> int:

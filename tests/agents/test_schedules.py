@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
@@ -78,11 +75,3 @@ def test_wrong_schedules_are_refused_when_parsed() -> None:
         parsed({"start": 1.0})
     with pytest.raises(ConfigError):
         parsed("often")
-
-
-def test_importing_schedules_is_light() -> None:
-    heavy = "{'torch', 'numba', 'scipy', 'ray', 'tensorboard', 'matplotlib'}"
-    program = f"import sys, agents.schedules; print(sorted({heavy} & set(sys.modules)))"
-    root = Path(__file__).parents[2]
-    run = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"

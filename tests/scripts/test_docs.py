@@ -1,4 +1,4 @@
-"""The tables of options in the documentation are what the configs say."""
+"""The documentation's tables are what the code says, its index leads to every page, and its links lead somewhere."""
 
 from __future__ import annotations
 
@@ -10,9 +10,33 @@ import pytest
 
 from agents.registry import ALGORITHMS
 from experiment.config import describe
-from scripts.docs import main
+from scripts.docs import main, pages, paper
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def links(page: Path) -> list[str]:
+    """The relative ones, outside of code."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    return re.findall(r"\]\((?!https?://)([^)\s]+)\)", text)
+
+
+def anchors(page: Path) -> set[str]:
+    """What headings can be linked as."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken(page: Path) -> list[str]:
+    """The links of a page that lead nowhere."""
+
+    def resolves(link: str) -> bool:
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        return target.exists() and (not anchor or anchor in anchors(target))
+
+    return [link for link in links(page) if not resolves(link)]
 
 
 def test_the_documentation_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
@@ -21,22 +45,52 @@ def test_the_documentation_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_algorithm_has_a_page_with_its_options(name: str) -> None:
-    page = (ROOT / "docs" / f"{name}.md").read_text()
+    page = pages()[name].read_text()
     for option in describe(ALGORITHMS[name].config):
         assert f"| `{option.key}` |" in page
+
+
+def test_the_index_leads_to_every_page_and_algorithm() -> None:
+    index = ROOT / "docs" / "index.md"
+    assert {*links(index)} == {page.name for page in PAGES[1:] if page != index}
+    assert [f"[{name}](" in index.read_text() for name in ALGORITHMS] == [True] * len(ALGORITHMS)
+    assert "docs/index.md" in links(ROOT / "README.md")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    assert broken(page) == []
+
+
+def test_a_link_to_nowhere_is_found(tmp_path: Path) -> None:
+    (tmp_path / "there.md").write_text("# There\n## Here, and now\n")
+    page = tmp_path / "page.md"
+    page.write_text(
+        "[a](there.md) [b](gone.md) [c](there.md#here-and-now) [d](there.md#then) [e](https://x.org/y) [f](#g)"
+    )
+    assert broken(page) == ["gone.md", "there.md#then", "#g"]
+
+
+def test_a_paper_is_the_first_that_is_cited() -> None:
+    cited = (
+        "A rule (Watkins & Dayan 1992, https://doi.org/10.1007/BF00992698), double: van Hasselt 2010, https://x.org."
+    )
+    assert paper(cited) == "[Watkins & Dayan 1992](https://doi.org/10.1007/BF00992698)"
+    assert paper(cited[cited.index("double") :]) == "[van Hasselt 2010](https://x.org)"
+    assert paper("Nobody's rule, see https://x.org.") == ""
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_metric_that_is_logged_is_explained(name: str) -> None:
     """The module's docstring lists them; the page has a line for each."""
-    page = (ROOT / "docs" / f"{name}.md").read_text()
+    page = pages()[name].read_text()
     metrics = set(re.findall(r"(?:train|game)/\w+", importlib.import_module(ALGORITHMS[name].module).__doc__ or ""))
     assert metrics
     assert not [metric for metric in metrics if f"`{metric}`" not in page]
 
 
 def test_configs_that_pages_name_exist() -> None:
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for page in PAGES:
         for config in re.findall(r"configs/[\w/]+\.yaml", page.read_text()):
             assert (ROOT / config).exists() or "mine" in config, f"{page.name} names {config}"
 

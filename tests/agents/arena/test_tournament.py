@@ -28,6 +28,7 @@ from agents.arena.standings import (
 )
 from agents.arena.tournament import Bout, Terms, bouts, invite, results, tables
 from agents.entrants import entrant
+from scripts.evaluate import main
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "scripts" / "evaluate.py"
@@ -60,17 +61,17 @@ def test_bouts_cover_a_match_once() -> None:
         assert len(parts) <= 64 and min(part.groups for part in parts) >= min(groups, 50)
 
 
-def test_any_number_of_workers_plays_the_same_games() -> None:
+@pytest.mark.parametrize("workers", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_any_number_of_workers_plays_the_same_games(workers: int) -> None:
     asked = terms("random", "one_ply", "random")
     assert asked.names == ["random", "one_ply", "random (2)"]
     alone = list(results(asked, entrant))
     assert len(alone) == 9  # three matches in three bouts each
-    for workers in (2, 3):
-        together = list(results(asked, entrant, workers))
-        assert [bout for bout, _ in together] == [bout for bout, _ in alone]
-        for (_, one), (_, other) in zip(alone, together, strict=True):
-            for name, field in one._asdict().items():
-                assert np.array_equal(field, getattr(other, name)), name
+    together = list(results(asked, entrant, workers))
+    assert [bout for bout, _ in together] == [bout for bout, _ in alone]
+    for (_, one), (_, other) in zip(alone, together, strict=True):
+        for name, field in one._asdict().items():
+            assert np.array_equal(field, getattr(other, name)), name
     assert not np.array_equal(alone[0][1].moves, next(results(asked._replace(seed=1), entrant))[1].moves)
 
 
@@ -159,7 +160,7 @@ def count(path: Path, what: str) -> int:
         return int(league.execute(f"SELECT COUNT(*) FROM {what}").fetchone()[0])
 
 
-def test_a_league_outlives_processes_and_takes_two_at_once(tmp_path: Path) -> None:
+def test_a_league_outlives_processes_and_takes_two_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "league.sqlite"
     both = [
         subprocess.Popen(league_of(path, *agents), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -171,8 +172,9 @@ def test_a_league_outlives_processes_and_takes_two_at_once(tmp_path: Path) -> No
     assert count(path, "games") == 120 and count(path, "seats") == 240 and count(path, "players") == 3
     with League(path) as league:
         before, found = league.pairings("tic_tac_toe")
-    done = subprocess.run(league_of(path, "one_ply", "minimax"), cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "league.sqlite" in done.stdout and "minimax" in done.stdout
+    assert main(league_of(path, "one_ply", "minimax")[2:]) == 0
+    told = capsys.readouterr().out
+    assert "league.sqlite" in told and "minimax" in told
     with League(path) as league:
         names, later = league.pairings("tic_tac_toe")
         assert league.pairings("hex") == ([], [])

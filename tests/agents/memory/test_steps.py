@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agents.memory.steps import Steps
 from agents.memory.table import NotEnoughMemory
 from agents.records import Episodes, Experience, Transition, Unroll
 from envs.api import Array
+from tests.agents.memory.test_frames import Stream, transition
 
 GAMMA = 0.9
 
@@ -141,6 +145,63 @@ def test_steps_that_waited_too_long_are_not_sampled() -> None:
     kept = memory.gather(index)
     began = kept.obs[:, 0].astype(int).tolist()
     assert_right(kept, [(slow if number < 2000 else fast, number % 1000, 0) for number in began], 3)
+
+
+class Everything:
+    """All that three actors ever made, step by step in the order in which it came."""
+
+    def __init__(self, count: int, n: int, seed: int) -> None:
+        self.streams = [Stream(np.random.default_rng(seed + actor), count, 1, 1.0) for actor in range(3)]
+        self.count, self.n = count, n
+        self.steps: list[tuple[int, int, int]] = []  # actor, t, row of its environments
+
+    def more(self, actor: int, length: int, replaced: bool) -> tuple[Unroll, list[int]]:
+        """What the actor, or who replaced it, makes next, and the steps that have n steps from them on by that."""
+        stream = self.streams[actor]
+        before = len(stream.past[0])
+        if replaced and before:
+            stream.restart()
+        opens = [not past or past[-1]["terminated"] or past[-1]["truncated"] for past in stream.past]
+        unroll = stream.unroll(length)
+        unroll.first[0] = opens
+        after, rows = before + length, range(self.count)
+        self.steps += [(actor, t, b) for t in range(before, after) for b in rows]
+        complete = range(max(before - self.n + 1, 0), after - self.n + 1)
+        return unroll, [self.steps.index((actor, t, b)) for t in complete for b in rows]
+
+    def assert_right(self, found: Transition, numbers: Iterable[int]) -> None:
+        for number, obs, action, reward, discount, next_obs in zip(numbers, *found[:5], strict=True):
+            actor, t, b = self.steps[number]
+            expected = transition(self.streams[actor].past[b], t, self.n, GAMMA)
+            assert expected is not None
+            assert (obs == expected["obs"]).all() and (next_obs == expected["next_obs"]).all()
+            assert action == expected["action"]
+            assert (reward, discount) == pytest.approx((expected["reward"], expected["discount"]), rel=1e-5, abs=1e-6)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sizes=st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(3, 20)),
+    adds=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 3), st.booleans()), min_size=1, max_size=50),
+    seed=st.integers(0, 10**6),
+)
+def test_a_memory_is_the_newest_part_of_everything(
+    sizes: tuple[int, int, int], adds: list[tuple[int, int, bool]], seed: int
+) -> None:
+    """Actors in any order, at any pace, replaced at any time."""
+    count, n, capacity = sizes
+    everything, memory, rows = Everything(count, n, seed), Steps(capacity, 3 * count, GAMMA, n), list[int]()
+    for actor, length, replaced in adds:
+        unroll, complete = everything.more(actor, min(length, capacity // count), replaced)
+        memory.add(experience(unroll, actor))
+        oldest = len(everything.steps) - memory.slots
+        rows += [number for number in complete if number >= oldest]  # the others were overtaken while they waited
+        newest = range(max(0, len(rows) - capacity), len(rows))
+        expected = {row % capacity: rows[row] for row in newest if rows[row] >= oldest}
+        index = np.arange(memory.size)
+        assert index[memory.ready(index)].tolist() == sorted(expected)
+        if expected:
+            everything.assert_right(memory.gather(np.array(list(expected))), expected.values())
 
 
 def endless(unroll: Unroll) -> Unroll:

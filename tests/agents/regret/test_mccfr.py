@@ -243,23 +243,32 @@ def test_n_and_m_iterations_are_n_plus_m(begin: Callable[[], Any]) -> None:
     assert any(differences(whole.state_dict(), resumed.state_dict()))
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For each table a whole run, and half of one that was resumed in another process."""
+    root, requests = tmp_path_factory.mktemp("runs"), []
+    for table in ("tree", "growing"):
+        config = {
+            "algorithm": "mccfr", "game": "kuhn_poker", "table": table, "batch": 2, "memory_bytes": 1 << 20,
+            "steps": 20, "evaluation": {"games": 10}, "logging": {"every": 4}, "checkpoint": {"every": 8},
+        }  # fmt: skip
+        (root / table).mkdir()
+        assert train(config, root / table / "whole") == 0
+        assert train(config | {"steps": 8}, root / table / "half") == 0
+        requests.append(["--run-dir", str(root / table / "half"), "--resume", "--quiet", "steps=20"])
+    code = f"from scripts.train import main\nfor request in {requests!r}: assert main(request) == 0"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)
+    return root
+
+
 @pytest.mark.parametrize("table", ["tree", "growing"])
-def test_a_resumed_run_is_the_run_that_never_stopped(table: str, tmp_path: Path) -> None:
-    config = {
-        "algorithm": "mccfr", "game": "kuhn_poker", "table": table, "batch": 2, "memory_bytes": 1 << 20, "steps": 20,
-        "evaluation": {"games": 10}, "logging": {"every": 4}, "checkpoint": {"every": 8},
-    }  # fmt: skip
-    assert train(config, tmp_path / "whole") == 0
-    assert train(config | {"steps": 8}, tmp_path / "half") == 0
-    code = "import sys; from scripts.train import main; sys.exit(main(sys.argv[1:]))"
-    asked = ["--run-dir", str(tmp_path / "half"), "--resume", "--quiet", "steps=20"]
-    subprocess.run([sys.executable, "-c", code, *asked], cwd=ROOT, check=True, timeout=120)
-    states = [newest(tmp_path / run / "checkpoints")[1] for run in ("whole", "half")]
+def test_a_resumed_run_is_the_run_that_never_stopped(runs: Path, table: str) -> None:
+    states = [newest(runs / table / run / "checkpoints")[1] for run in ("whole", "half")]
     for part in ("solver", "loop"):
         assert list(differences(*(state[part] for state in states))) == []
-    assert lines(tmp_path / "whole") == lines(tmp_path / "half")
+    assert lines(runs / table / "whole") == lines(runs / table / "half")
     expected = "game/nash_conv" if table == "tree" else "game/return_against_random"
-    assert any(expected in line for line in lines(tmp_path / "whole"))
+    assert any(expected in line for line in lines(runs / table / "whole"))
 
 
 # Memory --------------------------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from agents.memory.steps import Steps
 from agents.records import Lived, Unroll, lived
 from agents.rewards.rewards import Rewards
 from envs.api import Array
+from tests.agents.memory.test_frames import Stream
 from tests.agents.memory.test_steps import GAMMA, experience, history
-from tests.agents.test_memory import Stream
 
 
 class Telling:

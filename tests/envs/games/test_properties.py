@@ -14,7 +14,7 @@ from envs.api import CHANCE, TERMINAL, Array, Game, IllegalAction, Positions, Sy
 from envs.games.make import make_game
 from envs.games.native import NativeGame
 from envs.games.rules import NATIVE
-from tests.envs.games.test_native_games import drawn, native
+from tests.envs.games.test_native import drawn, native
 
 SIZES = {
     "tic_tac_toe": st.just("tic_tac_toe"),

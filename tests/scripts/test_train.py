@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -17,16 +16,16 @@ import yaml
 from agents.registry import ALGORITHMS, algorithm
 from experiment.config import describe
 from scripts.train import main
-from tests.runs import ROOT, assert_same_run, call, command, raw, state, train, write
+from tests.runs import ROOT, assert_same_run, command, raw, state, train, write
 
 CARTPOLE = ROOT / "configs" / "ppo" / "cartpole.yaml"
 SMALL = raw("ppo", steps=256, evaluation={"every": 0, "episodes": 1}, checkpoint={"every": 64, "keep": 9})
 
 
-def quickest(request: list[str], code: int, runs: int = 3) -> tuple[float, str, str]:
-    """Seconds of processor time of the quickest of some runs, and what it printed."""
-    took, out, err = [], "", ""
-    for _ in range(runs):
+def quickest(request: list[str], code: int, enough: float, runs: int = 3) -> tuple[float, str, str]:
+    """Seconds of processor time of the first of some runs that takes less than `enough`, and what it printed."""
+    took, out, err = [float("inf")], "", ""
+    while len(took) <= runs and min(took) >= enough:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(request, cwd=ROOT, capture_output=True, text=True, check=False)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -40,7 +39,7 @@ def quickest(request: list[str], code: int, runs: int = 3) -> tuple[float, str, 
 
 
 def test_help_is_quick_and_complete() -> None:
-    seconds, out, _ = quickest([*command()[:2], "--help"], 0)
+    seconds, out, _ = quickest([*command()[:2], "--help"], 0, enough=1.0)
     assert seconds < 1.0
     for word in ("--run-dir", "--resume", "--dry-run", "--quiet", "key=value", *ALGORITHMS):
         assert word in out
@@ -63,7 +62,7 @@ def test_a_wrong_config_is_refused_quickly_with_all_its_problems_and_nothing_is_
     before = set(tmp_path.iterdir()) | {write(tmp_path / "c.yaml", wrong)}
     runs = set(ROOT.glob("runs/*"))
     request = command(tmp_path / "c.yaml", "--run-dir", tmp_path / "run", "loging.every=3")
-    seconds, out, err = quickest(request, 2)
+    seconds, out, err = quickest(request, 2, enough=1.0)
     assert seconds < 1.0
     assert out == ""
     for problem in ("unknown key stepz; did you mean 'steps'?", "seed: ", "env.count: ", "learner.clip: ", "loging"):
@@ -204,10 +203,8 @@ def test_a_checkpoint_that_does_not_fit_is_refused(run: Path, change: str, capsy
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(finished: Path, run: Path) -> None:
     damage(checkpoints(run)[-1])
-    done = call("--run-dir", run, "--resume")
-    assert done.returncode == 0
-    assert "passing over an invalid checkpoint" in done.stderr
-    assert "learner.safetensors: is damaged" in done.stderr
+    with pytest.warns(UserWarning, match=r"passing over an invalid checkpoint(.|\n)*learner.safetensors: is damaged"):
+        assert resume(run) == 0
     assert [path.name for path in checkpoints(run)][-1] == "step_000000256.1"  # nothing is overwritten
     assert_same_run(finished, run)
 
@@ -234,21 +231,22 @@ def test_a_run_directory_in_use_is_refused(run: Path, capsys: pytest.CaptureFixt
     assert resume(run, "steps=320") == 0
 
 
-def test_a_running_run_locks_its_directory(tmp_path: Path) -> None:
+def test_a_running_run_locks_its_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     endless = write(tmp_path / "c.yaml", SMALL | {"steps": 10_000_000, "compile": "off"})
-    request: list[Any] = [endless, "--run-dir", tmp_path / "run"]
-    with subprocess.Popen(command(*request), cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    request = command(endless, "--run-dir", tmp_path / "run")
+    with subprocess.Popen(request, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
         until = time.monotonic() + 30
         while not (tmp_path / "run" / "checkpoints").exists() or not checkpoints(tmp_path / "run"):
             assert time.monotonic() < until
             time.sleep(0.05)
-        done = call(*request, "--resume")
+        code = main([str(endless), "--run-dir", str(tmp_path / "run"), "--resume"])
         process.terminate()
         assert process.wait(30) == 143
-    assert done.returncode == 2, done.stderr
-    assert "is in use by process" in done.stderr or "checkpoint" in done.stderr  # which may go while it is read
+    told = capsys.readouterr().err
+    assert code == 2, told
+    assert "is in use by process" in told or "checkpoint" in told  # which may go while it is read
 
 
 def test_help_and_refusals_load_nothing_heavy() -> None:

@@ -1,16 +1,13 @@
-"""Torsos and heads: shapes, initialization, identities, and the numpy twin."""
+"""Torsos: shapes, initialization, and what comes before the first layer."""
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from supervised.networks.heads import DuelingQ, Gaussian, Logits, Q, SquashedGaussian, Tanh, Value
-from supervised.networks.plain import plain
 from supervised.networks.torso import Normalize, Pixels, fan_in_uniform, initialize, orthogonal, torso
 
 
@@ -78,29 +75,6 @@ def test_convolutions_have_the_papers_features() -> None:
         torso((4, 35, 84), "nature_cnn", (), "relu")
 
 
-def test_heads() -> None:
-    x = torch.randn(6, 5, generator=generator())
-    assert Logits(5, 3, generator())(x).shape == (6, 3)
-    assert Logits(5, 3, generator())(x).abs().max() < 0.1  # near uniform
-    assert Value(5, generator())(x).shape == (6,)
-    assert Q(5, 3, generator())(x).shape == (6, 3)
-    assert (Tanh(5, 3, generator())(100 * x).abs() <= 1).all()
-    mean, log_std = Gaussian(5, 2, generator(), log_std=-0.5)(x).chunk(2, -1)
-    assert mean.abs().max() < 0.1
-    torch.testing.assert_close(log_std, torch.full((6, 2), -0.5))
-    _, log_std = SquashedGaussian(5, 2, generator())(1000 * x).chunk(2, -1)
-    assert log_std.min() == -20 and log_std.max() == 2
-
-
-def test_dueling_identity() -> None:
-    """The mean over actions is V, and what remains is A less its mean."""
-    head = DuelingQ(5, 3, 8, generator())
-    x = torch.randn(6, 5, generator=generator(1))
-    q, advantage = head(x), head.advantage(x)
-    torch.testing.assert_close(q.mean(-1, keepdim=True), head.value(x))
-    torch.testing.assert_close(q - q.mean(-1, keepdim=True), advantage - advantage.mean(-1, keepdim=True))
-
-
 def test_normalize_and_pixels() -> None:
     layer = Normalize((2,), clip=3.0)
     layer.mean.copy_(torch.tensor([1.0, -1.0]))
@@ -109,44 +83,3 @@ def test_normalize_and_pixels() -> None:
     torch.testing.assert_close(found, torch.tensor([[2.0, 1.0], [3.0, -3.0]]))
     picture = torch.tensor([[0, 51, 255]], dtype=torch.uint8)
     torch.testing.assert_close(Pixels()(picture), torch.tensor([[0.0, 0.2, 1.0]]))
-
-
-def heads() -> list[nn.Module]:
-    return [
-        Logits(6, 3, generator()),
-        Gaussian(6, 2, generator(), 0.3),
-        Q(6, 4, generator()),
-        Tanh(6, 2, generator(), 1.0),
-    ]
-
-
-@pytest.mark.parametrize("activation", ["tanh", "relu"])
-@pytest.mark.parametrize("head", range(4))
-@pytest.mark.parametrize("normalized", [False, True])
-def test_the_numpy_twin_computes_the_same(activation: str, head: int, normalized: bool) -> None:
-    first: nn.Module = nn.Identity()
-    if normalized:
-        first = Normalize((5,), 2.0)
-        first.mean.copy_(torch.randn(5, generator=generator(2)))
-        first.scale.fill_(1.5)
-    layers, _ = torso((5,), "mlp", (7, 6), activation)
-    initialize(layers, "fan_in", generator())
-    module = nn.Sequential(first, layers, heads()[head])
-    twin = plain(module)
-    assert twin is not None
-    x = torch.randn(9, 5, generator=generator(1))
-    with torch.no_grad():
-        np.testing.assert_allclose(twin(x.numpy()), module(x).numpy(), rtol=1e-5, atol=1e-6)
-        for parameter in module.parameters():  # in place, as learners and `load` do it
-            parameter.add_(0.1)
-        found = twin(x.numpy())
-        np.testing.assert_allclose(found, module(x).numpy(), rtol=1e-5, atol=1e-6)
-    assert found.dtype == np.float32
-
-
-def test_what_has_no_twin() -> None:
-    class Unknown(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return x
-
-    assert plain(nn.Sequential(nn.Linear(2, 2), Unknown())) is None

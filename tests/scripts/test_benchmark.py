@@ -20,7 +20,7 @@ from scripts.suites.fleet import SLOW, started
 from scripts.suites.learners import QUIET, WORKS, peer, products, seconds, stable_baselines, trained
 from scripts.suites.pairs import Absent, Side, Trial, compare, geometric_mean, order, rate, ratio_interval
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts" / "benchmark.py"
 
 
