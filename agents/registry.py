@@ -34,13 +34,13 @@ class Entry(NamedTuple):
 
 
 ALGORITHMS = {
-    "ppo": Entry("agents.actor_critic.config", "PPO", "agents.actor_critic.ppo"),
-    "dqn": Entry("agents.value.config", "DQN", "agents.value.dqn"),
-    "ddpg": Entry("agents.actor_critic.config", "DDPG", "agents.actor_critic.ddpg"),
+    "ppo": Entry("agents.actor_critic.configs.ppo", "PPO", "agents.actor_critic.ppo"),
+    "dqn": Entry("agents.value.configs.dqn", "DQN", "agents.value.dqn"),
+    "ddpg": Entry("agents.actor_critic.configs.ddpg", "DDPG", "agents.actor_critic.ddpg"),
     "alphazero": Entry("agents.alphazero.config", "AlphaZero", "agents.alphazero.alphazero"),
-    "cfr": Entry("agents.regret.config", "CFR", "agents.regret.cfr"),
-    "mccfr": Entry("agents.regret.config", "MCCFR", "agents.regret.mccfr"),
-    "deep_cfr": Entry("agents.regret.config", "DeepCFR", "agents.regret.deep_cfr"),
+    "cfr": Entry("agents.regret.configs.cfr", "CFR", "agents.regret.cfr"),
+    "mccfr": Entry("agents.regret.configs.mccfr", "MCCFR", "agents.regret.mccfr"),
+    "deep_cfr": Entry("agents.regret.configs.deep_cfr", "DeepCFR", "agents.regret.deep_cfr"),
 }
 
 

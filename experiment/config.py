@@ -28,7 +28,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar, Union
 import annotated_types
 import pydantic_core
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -53,6 +53,13 @@ T = TypeVar("T")
 # mark of a section holds for all below it, and a subclass that declares the field again keeps it.
 FIXED = "can't change on resume"
 Fixed = Annotated[T, FIXED]
+
+Positive = Annotated[int, Field(gt=0)]
+Natural = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Several = Annotated[tuple[T, ...], Strict(False)]  # in code a list will do, too
 
 
 class ConfigError(ValueError):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.actor_critic.config import PPO, PPOLearner
+from agents.actor_critic.configs.ppo import PPO, PPOLearner
 from agents.config import Atari, Experiment, Learning, Runtime
 from agents.courses.record import save
 from agents.fleet.ray_fleet import RayFleet

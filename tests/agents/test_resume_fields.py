@@ -18,7 +18,7 @@ import pytest
 from agents.alphazero.config import SelfPlay
 from agents.memory.ratio import PerStep
 from agents.registry import ALGORITHMS, algorithm, parse
-from agents.regret.config import MCCFR
+from agents.regret.configs.mccfr import MCCFR
 from experiment import checkpoint
 from experiment.config import FIXED, Config, ConfigError, describe, dump, override
 from scripts.train import main
