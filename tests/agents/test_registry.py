@@ -1,0 +1,73 @@
+"""The registry is strings: each of them leads somewhere, and naming an algorithm costs nothing."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agents.api import Algorithm
+from agents.config import Control, Experiment
+from agents.registry import ALGORITHMS, Entry, algorithm, debugged, parse
+from agents.rewards.configs import Rewarded
+from experiment.config import ConfigError, override
+from tests.runs import ROOT, spelt
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_entry_leads_to_a_config_and_an_algorithm(name: str) -> None:
+    entry = ALGORITHMS[name]
+    assert issubclass(entry.config, Experiment)
+    assert entry.config.model_fields["algorithm"].default == name
+    assert isinstance(entry.load(), Algorithm)
+    names = list(vars(importlib.import_module(entry.module)))
+    assert names[-1] == "ALGORITHM", "the module ends with it"
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_whatever_learns_to_act_in_an_environment_takes_reward_models(name: str) -> None:
+    config = ALGORITHMS[name].config
+    assert issubclass(config, Rewarded) == issubclass(config, Control)
+
+
+def test_an_entry_that_leads_nowhere_is_noticed() -> None:
+    with pytest.raises(AttributeError):
+        Entry("agents.value.configs.dqn", "QDN", "agents.value.dqn").config  # noqa: B018
+    with pytest.raises(ModuleNotFoundError):
+        Entry("agents.value.configs.dqn", "DQN", "agents.value.qdn").load()
+
+
+def test_configs_are_imported_when_they_are_named() -> None:
+    code = "import sys, agents.registry; print(sum(name.startswith('agents.value') for name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
+
+
+def test_an_unknown_algorithm_is_refused_with_what_was_meant() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'ppo'"):
+        algorithm("pqo")
+
+
+# In small -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm_is_there_in_small(name: str) -> None:
+    entry = ALGORITHMS[name]
+    assert Path(str(importlib.import_module(entry.config_module).__file__)).with_suffix(".yaml").is_file()
+    assert entry.small.keys() == {"debug", "tiny", "fields", "resumed"}
+    assert all(entry.small.values())
+    for run in entry.small["tiny"].values():
+        config = parse({"algorithm": name} | run)
+        parse(override(config.model_dump(mode="json"), debugged(config)))
+    for run in entry.small["fields"]:
+        parse(spelt(name, run))
+
+
+def test_what_is_for_environments_alone_is_left_out_where_a_game_is_played() -> None:
+    asked = {"algorithm": "dqn", "env": {"id": "CartPole-v1"}}
+    assert "env.max_episode_steps=100" in debugged(parse(asked))
+    assert "env.max_episode_steps=100" not in debugged(parse(asked | {"env": {"id": "game:tic_tac_toe"}}))
