@@ -392,10 +392,14 @@ def describe(model: type[Config]) -> list[Option]:
     return list(options.values())
 
 
-def table(model: type[Config]) -> str:
-    """`describe` as a Markdown table."""
+def table(model: type[Config], under: str = "") -> str:
+    """`describe` as a Markdown table, of the keys that begin so."""
     rows = [("key", "type", "default", "meaning"), ("---",) * 4]
-    rows += [(f"`{key}`", kind, f"`{default}`", text) for key, kind, default, text, _ in describe(model)]
+    rows += [
+        (f"`{key}`", kind, f"`{default}`", text)
+        for key, kind, default, text, _ in describe(model)
+        if key.startswith(under)
+    ]
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|") if cell != "---" else cell for cell in row) + " |" for row in rows
     )

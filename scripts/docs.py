@@ -1,7 +1,7 @@
 """Write the tables of options into the documentation: python scripts/docs.py [--check]
 
-A table stands between `<!-- options: NAME -->` and `<!-- end -->`, NAME an algorithm. It is made of the help texts of
-the algorithm's config. --check writes nothing, and exits with 1 if a table is out of date.
+A table stands between `<!-- options: NAME -->` and `<!-- end -->`, NAME an algorithm; `<!-- options: NAME KEY -->` is of
+the keys that begin so. It is made of the help texts of the algorithm's config. --check writes nothing, and exits with 1 if a table is out of date.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from agents.registry import algorithm
 from experiment.config import ConfigError, table
 
 ROOT = Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"(<!-- options: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- options: (\w+) ?(\w*) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def written(text: str) -> str:
     """A page with its tables as they should be. Raises ConfigError for an unknown algorithm."""
-    return BLOCK.sub(lambda block: f"{block[1]}\n{table(algorithm(block[2]).config)}\n\n{block[3]}", text)
+    return BLOCK.sub(lambda block: f"{block[1]}\n{table(algorithm(block[2]).config, block[3])}\n\n{block[4]}", text)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -13,8 +15,9 @@ from agents.api import Algorithm
 from agents.config import Control, Experiment
 from agents.registry import ALGORITHMS, Entry, algorithm, debugged, parse
 from agents.rewards.configs import Rewarded
-from experiment.config import ConfigError, override
-from tests.runs import ROOT, spelt
+from experiment.config import Config, ConfigError, override
+from tests.runs import ROOT, RUNS, SOLVERS, spelt
+from tests.test_layering import PACKAGES
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -51,6 +54,38 @@ def test_an_unknown_algorithm_is_refused_with_what_was_meant() -> None:
         algorithm("pqo")
 
 
+# Names ----------------------------------------------------------------------------------------------------------------
+
+OTHERS = ("agents.search", "agents.alphazero")  # rooms in which sections are still called as what they configure
+
+
+def sections() -> set[str]:
+    """Names of all sections of all configs, but for the experiments themselves."""
+    found, waiting = set[str](), [Config]
+    for entry in ALGORITHMS.values():
+        importlib.import_module(entry.config_module)
+    while waiting:
+        waiting += (models := waiting.pop().__subclasses__())
+        found |= {m.__name__ for m in models if not issubclass(m, Experiment) and ".config" in m.__module__}
+        found -= {m.__name__ for m in models if m.__module__.startswith(OTHERS)}
+    return found
+
+
+def classes(root: Path, packages: Iterable[str]) -> set[str]:
+    """Names of all classes that are in no config."""
+    files = [file for package in packages for file in (root / package).rglob("*.py")]
+    trees = [ast.parse(f.read_text()) for f in files if "config" not in f.stem and f.parent.name != "configs"]
+    return {node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+
+
+def test_no_section_is_called_as_what_it_configures(tmp_path: Path) -> None:
+    assert len(sections()) > 20 and "NoiseOptions" in sections()
+    assert sections() & classes(ROOT, PACKAGES) == set()
+    (tmp_path / "agents").mkdir()
+    (tmp_path / "agents" / "noise.py").write_text("class NoiseOptions: ...")
+    assert sections() & classes(tmp_path, PACKAGES) == {"NoiseOptions"}, "the broken variant"
+
+
 # In small -------------------------------------------------------------------------------------------------------------
 
 
@@ -65,6 +100,11 @@ def test_every_algorithm_is_there_in_small(name: str) -> None:
         parse(override(config.model_dump(mode="json"), debugged(config)))
     for run in entry.small["fields"]:
         parse(spelt(name, run))
+
+
+def test_no_two_tiny_runs_have_one_name() -> None:
+    names = [run for entry in ALGORITHMS.values() for run in entry.small["tiny"]]
+    assert len(names) == len({*names}) == len(RUNS) + len(SOLVERS)
 
 
 def test_what_is_for_environments_alone_is_left_out_where_a_game_is_played() -> None:
