@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import Field, JsonValue, model_validator
 
-from experiment.config import Config, Fixed
+from experiment.config import Config, Fixed, Fraction, Natural, NonNegative, Positive, PositiveFloat, Several
 
-Positive = Annotated[int, Field(gt=0)]
-Natural = Annotated[int, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
 Activation = Literal["tanh", "relu", "silu", "elu"]
 
 
@@ -102,21 +97,16 @@ class Runtime(Config):
         return self
 
 
-class Network(Config):
+class NetworkOptions(Config):
     torso: Literal["mlp", "nips_cnn", "nature_cnn"] = "mlp"
     """what turns observations into features: mlp for vectors, the convolutions of 2013 or 2015 for stacked pictures"""
-    hidden: tuple[Positive, ...] = (64, 64)
+    hidden: Several[Positive] = (64, 64)
     """widths of the hidden layers (mlp), or of the layers behind the convolutions"""
     activation: Activation = "tanh"
     """nonlinearity between layers"""
 
-    @field_validator("hidden", mode="before")
-    @classmethod
-    def _list_is_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
 
-
-class Normalize(Config):
+class NormalizeOptions(Config):
     observations: bool = False
     """subtract the running mean of observations and divide by their running deviation"""
     clip: PositiveFloat = 10.0
@@ -128,19 +118,12 @@ class Collection(Config):
     """steps of every environment before learning goes on"""
 
 
-class Replay(Config):
-    capacity: Fixed[Positive] = 1_000_000
-    """transitions kept; the oldest are overwritten"""
-    start: Fixed[Natural] = 100  # updates are counted from the beginning of the run
-    """environment steps collected before the first update"""
-
-
-class Evaluation(Config):
+class EvaluationOptions(Config):
     every: Natural = 0
     """steps between evaluations without exploration; 0 evaluates at the end only"""
 
 
-class EpisodeEvaluation(Evaluation):
+class EpisodeEvaluation(EvaluationOptions):
     episodes: Positive = 20
     """episodes of one evaluation, always on the same episode seeds"""
 
@@ -178,7 +161,7 @@ class Experiment(Config):
     """every random stream of the run derives from it"""
     steps: Positive = 100_000
     """environment steps to train for, over all environments together"""
-    evaluation: Evaluation = Evaluation()
+    evaluation: EvaluationOptions = EvaluationOptions()
     """when to measure what was learned"""
     checkpoint: Checkpoint = Checkpoint()
     """when to save"""
@@ -243,7 +226,7 @@ class Control(Learning):
         return World("env", self.env.id) if self.env.game is None else World("game", self.env.game)
 
 
-class SolverEvaluation(Evaluation):
+class SolverEvaluation(EvaluationOptions):
     doubling: bool = True
     """evaluate after 1, 2, 4, 8, ... iterations too, which draws a curve on a logarithmic axis"""
 

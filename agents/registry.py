@@ -1,6 +1,7 @@
 """All algorithms by name, and nothing else: where its config is, and where the algorithm.
 
 algorithm("ppo").config                                 # the model of its config; torch-free
+algorithm("ppo").small["tiny"]                          # runs that are over in a moment
 algorithm("ppo").load()                                 # agents.api.Algorithm
 ALGORITHMS["mine"] = Entry("mine", "Mine", "mine")      # in a module of your own, which --import names
 """
@@ -10,10 +11,11 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.config import Experiment
-from experiment.config import ConfigError, check
+from experiment.config import ConfigError, check, read
 
 if TYPE_CHECKING:
     from agents.api import Algorithm
@@ -29,20 +31,32 @@ class Entry(NamedTuple):
         found: type[Experiment] = getattr(importlib.import_module(self.config_module), self.config_name)
         return found
 
+    @property
+    def small(self) -> dict[str, Any]:
+        """The algorithm in small: what the YAML beside its config holds.
+
+        debug:      overrides that make any of its runs one of seconds: `always`, and by the kind of the world
+        tiny:       whole runs of a moment, for the tests, which trace, resume and compare them
+        fields:     runs that between them read every field; a run `of` a tiny one is that one with changes
+        resumed:    runs to go on from, to so many `further` steps, with another value of each field in turn
+        """
+        module = importlib.import_module(self.config_module)
+        return read(Path(str(module.__file__)).with_suffix(".yaml"))
+
     def load(self) -> Algorithm[Any]:
         found: Algorithm[Any] = importlib.import_module(self.module).ALGORITHM
         return found
 
 
 ALGORITHMS = {
-    "ppo": Entry("agents.actor_critic.config", "PPO", "agents.actor_critic.ppo"),
-    "dqn": Entry("agents.value.config", "DQN", "agents.value.dqn"),
-    "ddpg": Entry("agents.actor_critic.config", "DDPG", "agents.actor_critic.ddpg"),
+    "ppo": Entry("agents.actor_critic.configs.ppo", "PPO", "agents.actor_critic.ppo"),
+    "dqn": Entry("agents.value.configs.dqn", "DQN", "agents.value.dqn"),
+    "ddpg": Entry("agents.actor_critic.configs.ddpg", "DDPG", "agents.actor_critic.ddpg"),
     "alphazero": Entry("agents.alphazero.config", "AlphaZero", "agents.alphazero.alphazero"),
-    "cfr": Entry("agents.regret.config", "CFR", "agents.regret.cfr"),
-    "mccfr": Entry("agents.regret.config", "MCCFR", "agents.regret.mccfr"),
-    "deep_cfr": Entry("agents.regret.config", "DeepCFR", "agents.regret.deep_cfr"),
-    "fit": Entry("agents.fitting.config", "Fit", "agents.fitting.fit"),
+    "cfr": Entry("agents.regret.configs.cfr", "CFR", "agents.regret.cfr"),
+    "mccfr": Entry("agents.regret.configs.mccfr", "MCCFR", "agents.regret.mccfr"),
+    "deep_cfr": Entry("agents.regret.configs.deep_cfr", "DeepCFR", "agents.regret.deep_cfr"),
+    "fit": Entry("agents.fitting.configs.fit", "Fit", "agents.fitting.fit"),
 }
 
 
@@ -53,6 +67,12 @@ def algorithm(name: object) -> Entry:
     near = difflib.get_close_matches(str(name), ALGORITHMS, 1)
     hint = f"; did you mean {near[0]!r}?" if near else "; one of your own comes with --import MODULE"
     raise ConfigError([f"algorithm: found {name!r}, expected one of: {', '.join(ALGORITHMS)}{hint}"])
+
+
+def debugged(config: Experiment) -> list[str]:
+    """The overrides that make this run one of seconds."""
+    overrides = algorithm(config.algorithm).small["debug"]
+    return [*overrides["always"], *overrides.get(config.world.kind, [])]
 
 
 def parse(raw: Mapping[str, Any]) -> Experiment:

@@ -210,6 +210,41 @@ class MaskedAction(gymnasium.Env[Array, Any]):
         return {"action_mask": self.legal}
 
 
+class DeepSea(gymnasium.Env[Array, Any]):
+    """A diver sinks one row in each of `size` steps, and by one of two actions a column to the right, else to the left.
+
+    A step to the right costs 0.01 / size; that from the right column, in the last row, pays 1. So always going right
+    gets 0.99, and who doesn't know of it learns to go left, for 0. A random policy finds it once in 2 ** size episodes.
+    Which action leads right changes with every second row, so that a preference for one of them doesn't find it either.
+    Observation: row and column, one-hot each; zeros at the end. Osband et al. 2019, https://arxiv.org/abs/1908.03568
+    (bsuite), but for the actions, whose meaning is drawn there.
+    """
+
+    action_space: spaces.Space[Any] = spaces.Discrete(2)
+
+    def __init__(self, size: int = 10) -> None:
+        self.size = size
+        self.observation_space: spaces.Space[Any] = spaces.Box(0.0, 1.0, (2 * size,), np.float32)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Shown:
+        super().reset(seed=seed)
+        self.row = self.column = 0
+        return self._obs(), {}
+
+    def step(self, action: Any) -> Stepped:
+        right = action == self.row // 2 % 2
+        reward = float(right and self.column == self.size - 1) - (0.01 / self.size if right else 0.0)
+        self.row += 1
+        self.column = min(self.column + 1, self.size - 1) if right else max(self.column - 1, 0)
+        return self._obs(), reward, self.row == self.size, False, {}
+
+    def _obs(self) -> Array:
+        obs = np.zeros(2 * self.size, np.float32)
+        if self.row < self.size:
+            obs[[self.row, self.size + self.column]] = 1.0
+        return obs
+
+
 class Faulty(gymnasium.Env[Array, Any]):
     """Reward 1 in episodes of 8 steps, until `fault` happens at step `at` of an episode (1 is the first, 0 the reset).
 
@@ -283,6 +318,7 @@ WORLDS: dict[str, tuple[Any, int | None]] = {
     "LQR": (LQR, 20),
     "Memory": (Memory, None),
     "MaskedAction": (MaskedAction, None),
+    "DeepSea": (DeepSea, None),
     "Faulty": (Faulty, None),
     "Slow": (Slow, 100),
 }

@@ -28,7 +28,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar, Union
 import annotated_types
 import pydantic_core
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -53,6 +53,13 @@ T = TypeVar("T")
 # mark of a section holds for all below it, and a subclass that declares the field again keeps it.
 FIXED = "can't change on resume"
 Fixed = Annotated[T, FIXED]
+
+Positive = Annotated[int, Field(gt=0)]
+Natural = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Several = Annotated[tuple[T, ...], Strict(False)]  # in code a list will do, too
 
 
 class ConfigError(ValueError):
@@ -157,7 +164,7 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
 
 
 def _represent_list(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.Node:
-    in_a_row = not any(isinstance(item, (dict, list)) for item in items)
+    in_a_row = dumper.default_flow_style or not any(isinstance(item, (dict, list)) for item in items)
     return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=in_a_row)
 
 
@@ -270,7 +277,8 @@ def _mismatch(key: str, problem: ErrorDetails, options: Mapping[str, Option]) ->
     if kind in ("union_tag_invalid", "union_tag_not_found"):  # the fault is in the tag, not in the section
         tag = problem["ctx"]["discriminator"].strip("'")
         key, value = f"{key}.{tag}", value.get(tag)
-    expected = options[key].type if key in options else _EXPECTED.get(problem["msg"], problem["msg"])
+    known = options.get(_described(key))
+    expected = known.type if known else _EXPECTED.get(problem["msg"], problem["msg"])
     if kind == "int_type" and isinstance(value, float) and value.is_integer():
         expected += f" (write {int(value)})"
     found = "is missing" if missing else f"found {_shown(value)}"
@@ -288,14 +296,20 @@ def _key(raw: Any, location: tuple[int | str, ...], valid: Sequence[str], missin
         longer = f"{key}.{name}" if key else str(name)
         if name in known:
             key, raw = longer, known[name]
-        elif longer in valid or (missing and depth == len(location)):
+        elif _described(longer) in valid or (missing and depth == len(location)):
             key, raw = longer, None
     return key
+
+
+def _described(key: str) -> str:
+    """The key under which `describe` has what a config has at this one: those of a list's members are one."""
+    return re.sub(r"\.\d+(?=\.|$)", "[]", key)
 
 
 def _suggestion(key: str, valid: Sequence[str]) -> str:
     """The valid key that looks most like this one: by its last name, rather in the same section than elsewhere."""
     section, _, name = key.rpartition(".")
+    valid = [re.sub(f"^{re.escape(_described(section))}(?=\\.)", section, candidate) for candidate in valid]
 
     def likeness(candidate: str) -> float:
         there, _, leaf = candidate.rpartition(".")
@@ -348,6 +362,8 @@ def _differences(old: Config, new: Config, prefix: str, fixed: bool) -> Iterator
 
 
 def _holds_fixed(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(_holds_fixed(item) for item in value)
     return isinstance(value, Config) and any(option.fixed for option in describe(type(value)))
 
 
@@ -366,7 +382,7 @@ class Option(NamedTuple):
 
 def describe(model: type[Config]) -> list[Option]:
     """Every field of a model and its sections, in order. A section that may be left out, or be a plain value instead,
-    also has a line of its own."""
+    also has a line of its own, and so has a list of sections, whose fields have the key `list[].field`."""
     options: dict[str, Option] = {}
     for option in _options(model, None, ""):
         known = options.setdefault(option.key, option)
@@ -376,10 +392,14 @@ def describe(model: type[Config]) -> list[Option]:
     return list(options.values())
 
 
-def table(model: type[Config]) -> str:
-    """`describe` as a Markdown table."""
+def table(model: type[Config], under: str = "") -> str:
+    """`describe` as a Markdown table, of the keys that begin so."""
     rows = [("key", "type", "default", "meaning"), ("---",) * 4]
-    rows += [(f"`{key}`", kind, f"`{default}`", text) for key, kind, default, text, _ in describe(model)]
+    rows += [
+        (f"`{key}`", kind, f"`{default}`", text)
+        for key, kind, default, text, _ in describe(model)
+        if key.startswith(under)
+    ]
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|") if cell != "---" else cell for cell in row) + " |" for row in rows
     )
@@ -393,6 +413,8 @@ def _options(model: type[Config], values: Config | None, prefix: str, fixed: boo
         below: list[Option] = []
         for section in sections:
             below += _options(section, default if isinstance(default, section) else None, f"{prefix}{name}.", kept)
+        for section in _listed(field.annotation):
+            below += _options(section, None, f"{prefix}{name}[].", kept)
         if len(sections) < len(_members(field.annotation)):
             kept = kept or any(option.fixed for option in below)
             kind = _type(field.annotation, field.metadata)
@@ -418,6 +440,13 @@ def _is_section(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, Config)
 
 
+def _listed(annotation: Any) -> list[type[Config]]:
+    """The sections that may stand in a list."""
+    lists = [member for member in _members(annotation) if get_origin(member) in (list, tuple)]
+    inside = [inner for member in lists for item in get_args(member) for inner in _members(item)]
+    return [member for member in inside if _is_section(member)]
+
+
 def _members(annotation: Any) -> list[Any]:
     """The alternatives of a union, or the type itself; `Annotated` wrappers around unions are taken off."""
     if get_origin(annotation) is Annotated:
@@ -437,6 +466,7 @@ def _type(annotation: Any, metadata: Sequence[Any] = ()) -> str:
         return "one of: " + ", ".join(_yaml(choice, flow=True) for choice in arguments)
     if origin in (list, tuple):
         items = [_type(a) for a in arguments if a is not Ellipsis]
+        items = ["sections" if item == "section" else item for item in items]
         text = f"list of {items[0]}" if origin is list or Ellipsis in arguments else f"list of ({', '.join(items)})"
     elif (origin or annotation) is dict:
         text = "mapping" if not arguments or arguments[1] is Any else f"mapping to {_type(arguments[1])}"

@@ -1,7 +1,8 @@
 """Write the tables of options and of algorithms into the documentation: python scripts/docs.py [--check]
 
 `<!-- options: NAME -->` to `<!-- end -->` holds the options of an algorithm, made of the help texts of its config; the
-page it stands on is the algorithm's page. `<!-- algorithms -->` to `<!-- end -->` lists all algorithms, one a line.
+page it stands on is the algorithm's page. `<!-- options: NAME KEY -->` holds those of the keys that begin so.
+`<!-- algorithms -->` to `<!-- end -->` lists all algorithms, one a line.
 --check writes nothing, and exits with 1 if a table is out of date.
 """
 
@@ -17,7 +18,7 @@ from agents.registry import ALGORITHMS, Entry, algorithm
 from experiment.config import ConfigError, table
 
 ROOT = Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"(<!-- (?:options: (\w+)|algorithms) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (?:options: (\w+) ?(\w*)|algorithms) -->\n).*?(<!-- end -->)", re.DOTALL)
 PAPER = re.compile(r"((?:(?:van|von|de) )?[A-Z][^(),;:\n]* \d{4}),\s+(https?://[^\s(),;]+)")
 RUN = re.compile(r"python scripts/train\.py configs/\S+\.yaml")
 
@@ -25,7 +26,12 @@ RUN = re.compile(r"python scripts/train\.py configs/\S+\.yaml")
 def pages() -> dict[str, Path]:
     """By algorithm, where its options are."""
     files = sorted((ROOT / "docs").glob("*.md"))
-    return {block[2]: file for file in files for block in BLOCK.finditer(file.read_text(encoding="utf-8")) if block[2]}
+    return {
+        block[2]: file
+        for file in files
+        for block in BLOCK.finditer(file.read_text(encoding="utf-8"))
+        if block[2] and not block[3]
+    }
 
 
 def paper(docstring: str) -> str:
@@ -55,7 +61,8 @@ def written(text: str) -> str:
     """A page with its tables as they should be. Raises ConfigError for an unknown algorithm."""
 
     def made(block: re.Match[str]) -> str:
-        return f"{block[1]}\n{table(algorithm(block[2]).config) if block[2] else algorithms()}\n\n{block[3]}"
+        shown = table(algorithm(block[2]).config, block[3]) if block[2] else algorithms()
+        return f"{block[1]}\n{shown}\n\n{block[4]}"
 
     return BLOCK.sub(made, text)
 

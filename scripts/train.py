@@ -1,8 +1,8 @@
-"""Train an agent: python scripts/train.py CONFIG.yaml [key=value ...] [--run-dir DIR] [--resume] [--dry-run]
+"""Train an agent: python scripts/train.py CONFIG.yaml [key=value ...] [--run-dir DIR] [--resume] [--dry-run] [--debug]
 
 Every key of the config can be overridden: learner.learning_rate=1e-3 runtime.kind=ray runtime.actors=4.
-`train.py CONFIG.yaml --help` lists the keys of that config's algorithm. With --import MODULE code of your own may bring
-environments, games and algorithms.
+`train.py CONFIG.yaml --help` lists the keys of that config's algorithm; with --debug the run takes seconds. With
+--import MODULE code of your own may bring environments, games and algorithms.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.registry import ALGORITHMS, algorithm, parse
+from agents.registry import ALGORITHMS, algorithm, debugged, parse
 from experiment import extensions
 from experiment.config import ConfigError, describe, dump, override, read
 from experiment.run import command
@@ -37,6 +37,9 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     extensions.offer(parser)
     parser.add_argument("--dry-run", action="store_true", help="print the effective config and stop")
+    parser.add_argument(
+        "--debug", action="store_true", help="a run of seconds in runs/debug-..., to see whether everything works"
+    )
     parser.add_argument("--quiet", action="store_true", help="print no tables of metrics and no progress bar")
     parser.add_argument(
         "--help", "-h", action="store_true", help="print this, and every key of the algorithm of CONFIG.yaml"
@@ -72,7 +75,11 @@ def configured(asked: argparse.Namespace) -> Experiment:
         raise ConfigError(["--resume needs --run-dir DIR"])
     if asked.resume:
         extensions.require(asked.run_dir)
-    return parse(override(read(source), asked.overrides))
+    if asked.resume and asked.debug:
+        raise ConfigError(["--debug begins a run of its own: leave --resume out"])
+    raw = read(source)
+    config = parse(override(raw, asked.overrides))
+    return parse(override(raw, [*debugged(config), *asked.overrides])) if asked.debug else config
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -101,7 +108,8 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
     from experiment.course import Failure, drive
     from experiment.run import Run, RunError, exit_code, new_directory
 
-    directory, state = asked.run_dir or new_directory(f"{config.algorithm}-{asked.config.stem}"), None
+    kind = "debug-" if asked.debug else ""
+    directory, state = asked.run_dir or new_directory(f"{kind}{config.algorithm}-{asked.config.stem}"), None
     allowed: list[str] = []
     with ExitStack() as stack:
         try:
@@ -121,6 +129,8 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
             print(f"error: {error}", file=sys.stderr)
             return 2
         print(f"run directory: {directory}\nwatch it: tensorboard --logdir {directory}", flush=True)
+        if asked.debug:
+            print(f"debug: {' '.join(debugged(config))}", flush=True)
         if allowed:
             print("\n".join(["resumed with changes:", *allowed]), flush=True)
         try:

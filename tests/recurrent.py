@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.api import Actor, Algorithm, Parts, State
-from agents.config import Collection, Control, Fraction, Natural, Positive, PositiveFloat
+from agents.config import Collection, Control
 from agents.explore import epsilon_greedy
 from agents.memory.ratio import PerStep
 from agents.memory.replay import Replay
@@ -28,7 +28,7 @@ from agents.records import Acted, Carry, Round, Sample, Unroll
 from agents.registry import ALGORITHMS, Entry
 from agents.rollout import actor_of
 from envs.api import Array, Discrete, Spec, Step
-from experiment.config import Config, Fixed
+from experiment.config import Config, Fixed, Fraction, Natural, Positive, PositiveFloat
 from experiment.seeding import Seeds
 from supervised.flat import Flat
 from supervised.trained import Found, Trained

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.actor_critic.config import DDPG, Noise
+from agents.actor_critic.configs.ddpg import DDPG, NoiseOptions
 from agents.api import Actor, Algorithm, Parts, State
 from agents.explore import gaussian_noise, ornstein_uhlenbeck
 from agents.losses import clipped_target, deterministic_policy_gradient, squared
@@ -29,6 +29,8 @@ from agents.parts.deterministic import DeterministicNetwork, DeterministicPolicy
 from agents.parts.normalizer import Normalizer
 from agents.parts.state import restore, state_of
 from agents.records import Round, Sample
+from agents.rewards.make import make_rewards
+from agents.rewards.rewards import Rewards
 from agents.rollout import actor_of
 from agents.schedules import Schedule
 from agents.schedules import value as scheduled
@@ -146,10 +148,12 @@ class Learner:
 def make(config: DDPG, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     updates = config.steps * config.learner.updates_per_step
     learner = Learner(config, spec, seeds, device, pays_off(config.compile, updates, device))
-    return Parts(learner, *replay(config.env, config.memory, config.learner, spec, seeds, config.steps))
+    models = make_rewards(config.rewards)
+    replayed = replay(config.env, config.memory, config.learner, spec, seeds, config.steps, Rewards(models))
+    return Parts(learner, *replayed, models)
 
 
-def noise(options: Noise) -> Callable[[Array, np.random.Generator], Array]:
+def noise(options: NoiseOptions) -> Callable[[Array, np.random.Generator], Array]:
     """The exploration noise: its level [B, D] at the last step -> at this one."""
     if options.kind == "ornstein_uhlenbeck":
         return lambda level, rng: ornstein_uhlenbeck(level, options.theta, options.sigma, rng)

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agents.actor_critic.config import PPO
+from agents.actor_critic.configs.ppo import PPO
 from agents.api import Actor, Algorithm, Parts, State
 from agents.losses import ppo_clip, value_loss, value_loss_clipped
 from agents.memory.latest import Latest
@@ -29,6 +29,8 @@ from agents.parts.normalizer import Normalizer
 from agents.parts.on_policy import ActorCritic, Rows, StochasticPolicy, explained_variance, rows_of
 from agents.parts.state import restore, state_of
 from agents.records import Round, Sample, Unroll
+from agents.rewards.make import make_rewards
+from agents.rewards.rewards import Rewards
 from agents.rollout import actor_of
 from agents.schedules import Schedule
 from agents.schedules import value as scheduled
@@ -165,7 +167,8 @@ class Learner:
 def make(config: PPO, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     updates = config.steps / config.learner.batch_size * config.learner.epochs
     learner = Learner(config, spec, seeds, device, pays_off(config.compile, updates, device))
-    return Parts(learner, Latest(), EveryCollection())
+    models = make_rewards(config.rewards)
+    return Parts(learner, Latest(Rewards(models)), EveryCollection(), models)
 
 
 def policy(config: PPO, spec: Spec, device: torch.device) -> StochasticPolicy:

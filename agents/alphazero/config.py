@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from agents.config import Evaluation, Fraction, Learning, Natural, NonNegative, OfGame, Positive, PositiveFloat
+from agents.config import EvaluationOptions, Learning, OfGame
 from agents.schedules import Schedule
 from agents.search.config import Search
-from experiment.config import Config, Fixed
+from experiment.config import Config, Fixed, Fraction, Natural, NonNegative, Positive, PositiveFloat, Several
 
 
 class BoardNetwork(Config):
@@ -89,24 +89,19 @@ class Positions(Config):
     """positions collected before the first update"""
 
 
-class Ladder(Evaluation):
+class Ladder(EvaluationOptions):
     games: Positive = 40
     """games against each opponent"""
     simulations: Natural = 0
     """search of the player that is measured; 0 plays by the policy alone"""
-    opponents: tuple[str, ...] = ("random", "mcts:50", "mcts:200")
+    opponents: Several[str] = ("random", "mcts:50", "mcts:200")
     """who stands on the ladder, by the names of the arena"""
     past: bool = True
     """meet the player of the last evaluation as well"""
-    graded: tuple[str, ...] = ()
+    graded: Several[str] = ()
     """sets of positions with known values that come with the package, such as connect_four_middle: how often it errs"""
     every_line: bool = False
     """play both seats against every move of the other: for games as small as tic-tac-toe"""
-
-    @field_validator("opponents", "graded", mode="before")
-    @classmethod
-    def _list_is_tuple(cls, value: Any) -> Any:
-        return tuple(value) if isinstance(value, list) else value
 
 
 class AlphaZero(Learning, OfGame):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from agents.api import Algorithm
 from agents.config import Experiment
-from agents.fitting.config import Fit
+from agents.fitting.configs.fit import Fit
 from agents.schedules import value as scheduled
 from experiment.course import Course
 from experiment.seeding import Seeds

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.config import Network, Normalize
+from agents.config import NetworkOptions, NormalizeOptions
 from agents.explore import epsilon_greedy
 from agents.parts.networks import acting, normalize, torso_of
 from agents.records import Acted, Carry, forgets
@@ -27,7 +27,12 @@ class QNetwork(nn.Module):
     epsilon: Tensor  # 0-d, the probability of a random action
 
     def __init__(
-        self, spec: Spec, options: Network, normalization: Normalize, dueling: bool, generator: torch.Generator
+        self,
+        spec: Spec,
+        options: NetworkOptions,
+        normalization: NormalizeOptions,
+        dueling: bool,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
         if not isinstance(spec.actions, Discrete):
@@ -54,7 +59,7 @@ class EpsilonGreedy:
     """Greedy in the action values; epsilon-greedy when exploring. No carry."""
 
     def __init__(
-        self, spec: Spec, options: Network, normalization: Normalize, dueling: bool, device: torch.device
+        self, spec: Spec, options: NetworkOptions, normalization: NormalizeOptions, dueling: bool, device: torch.device
     ) -> None:
         self.network = QNetwork(spec, options, normalization, dueling, torch.Generator()).to(device)
         self.flat = Flat(self.network)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from agents.config import Network
+from agents.config import NetworkOptions
 from agents.parts.networks import torso_of
 from envs.api import Continuous, Spec
 from supervised.networks.heads import Value
@@ -18,7 +18,7 @@ from supervised.networks.heads import Value
 class Critic(nn.Module):
     """(normalized obs [B, F], action [B, D]) -> Q [B]. Raises ValueError where observations aren't vectors."""
 
-    def __init__(self, spec: Spec, options: Network, generator: torch.Generator) -> None:
+    def __init__(self, spec: Spec, options: NetworkOptions, generator: torch.Generator) -> None:
         super().__init__()
         if len(spec.obs_shape) != 1:
             raise ValueError(f"critics want observations that are vectors, but {spec.name} shows {spec.obs_shape}")
@@ -33,7 +33,7 @@ class Critic(nn.Module):
 class Critics(nn.Module):
     """K critics that differ in their first weights: -> Q [K, B]."""
 
-    def __init__(self, spec: Spec, options: Network, count: int, generator: torch.Generator) -> None:
+    def __init__(self, spec: Spec, options: NetworkOptions, count: int, generator: torch.Generator) -> None:
         super().__init__()
         self.critics = nn.ModuleList(Critic(spec, options, generator) for _ in range(count))
 

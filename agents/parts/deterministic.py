@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.config import Network, Normalize
+from agents.config import NetworkOptions, NormalizeOptions
 from agents.parts.networks import acting, normalize, torso_of
 from agents.records import Acted, Carry
 from agents.stochastic import bounds
@@ -28,7 +28,9 @@ class DeterministicNetwork(nn.Module):
 
     random: Tensor  # 0-d, 1: act at random instead
 
-    def __init__(self, spec: Spec, options: Network, normalization: Normalize, generator: torch.Generator) -> None:
+    def __init__(
+        self, spec: Spec, options: NetworkOptions, normalization: NormalizeOptions, generator: torch.Generator
+    ) -> None:
         super().__init__()
         center, _ = middle(spec)
         self.normalize = normalize(spec, normalization)
@@ -49,8 +51,8 @@ class DeterministicPolicy:
     def __init__(
         self,
         spec: Spec,
-        options: Network,
-        normalization: Normalize,
+        options: NetworkOptions,
+        normalization: NormalizeOptions,
         noise: Callable[[Array, np.random.Generator], Array],
         device: torch.device,
     ) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from agents import config
+from agents.config import NetworkOptions, NormalizeOptions
 from envs.api import Array, Spec
 from supervised.networks.plain import plain
 from supervised.networks.torso import Normalize, Pixels, initialize, torso
 
 
-def normalize(spec: Spec, options: config.Normalize) -> nn.Module:
+def normalize(spec: Spec, options: NormalizeOptions) -> nn.Module:
     """What stands before the torso: Pixels for pictures, running normalization if it is on, else nothing."""
     if spec.obs_dtype == "uint8":
         if options.observations:
@@ -25,7 +25,7 @@ def normalize(spec: Spec, options: config.Normalize) -> nn.Module:
 
 
 def torso_of(
-    options: config.Network, spec: Spec, scheme: str, generator: torch.Generator, extra: int = 0
+    options: NetworkOptions, spec: Spec, scheme: str, generator: torch.Generator, extra: int = 0
 ) -> tuple[nn.Module, int]:
     """The configured torso, initialized, and the width of its features. extra: more inputs beside the observation."""
     shape = (spec.obs_shape[0] + extra,) if extra else spec.obs_shape

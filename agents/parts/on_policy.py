@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.config import Network, Normalize
+from agents.config import NetworkOptions, NormalizeOptions
 from agents.parts.networks import acting, normalize, torso_of
 from agents.parts.normalizer import Normalizer
 from agents.records import Acted, Carry, Unroll, forgets
@@ -30,7 +30,12 @@ class PolicyNetwork(nn.Module):
     """obs [B, *obs] -> outputs [B, K] of the policy head."""
 
     def __init__(
-        self, spec: Spec, family: Stochastic, options: Network, normalization: Normalize, generator: torch.Generator
+        self,
+        spec: Spec,
+        family: Stochastic,
+        options: NetworkOptions,
+        normalization: NormalizeOptions,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
         self.normalize = normalize(spec, normalization)
@@ -48,8 +53,8 @@ class ActorCritic(nn.Module):
         self,
         spec: Spec,
         family: Stochastic,
-        options: Network,
-        normalization: Normalize,
+        options: NetworkOptions,
+        normalization: NormalizeOptions,
         shared: bool,
         generator: torch.Generator,
     ) -> None:
@@ -85,7 +90,12 @@ class StochasticPolicy:
     """Samples from the network's distribution when exploring, else takes its mode. No carry."""
 
     def __init__(
-        self, spec: Spec, family: Stochastic, options: Network, normalization: Normalize, device: torch.device
+        self,
+        spec: Spec,
+        family: Stochastic,
+        options: NetworkOptions,
+        normalization: NormalizeOptions,
+        device: torch.device,
     ) -> None:
         self.family = family
         network = PolicyNetwork(spec, family, options, normalization, torch.Generator()).to(device)

@@ -25,7 +25,7 @@ import numpy as np
 
 from agents.api import Algorithm, State
 from agents.regret.best_response import measures
-from agents.regret.config import CFR
+from agents.regret.configs.cfr import CFR
 from agents.regret.forms import (
     Rule,
     Sums,

@@ -29,7 +29,7 @@ from agents.memory.ratio import EveryCollection
 from agents.memory.reservoir import Reservoir
 from agents.parts.state import restore, state_of
 from agents.records import Episodes, Experience, Round, Sample
-from agents.regret.config import DeepCFR
+from agents.regret.configs.deep_cfr import DeepCFR
 from agents.regret.lockstep import Advantages, Strategies, Traversals, regret_matching, traverse, turn
 from agents.regret.networks import Acting, Exploitability, Infosets, Network, StrategyPlayer
 from agents.regret.policies import TabularPlayer, table

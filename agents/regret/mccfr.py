@@ -23,7 +23,7 @@ import numpy as np
 from agents.api import Algorithm, Player, Solver, State
 from agents.regret import mccfr_fleet
 from agents.regret.best_response import measures
-from agents.regret.config import MCCFR
+from agents.regret.configs.mccfr import MCCFR
 from agents.regret.growing import GrowingSolver, TablePlayer
 from agents.regret.infosets import InfosetTable
 from agents.regret.policies import TabularPlayer, normalized, table

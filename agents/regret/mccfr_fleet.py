@@ -27,7 +27,7 @@ from agents.api import Actor, Enter, Parts, State
 from agents.memory.ratio import EveryCollection
 from agents.records import Episodes, Experience, Round, Sample
 from agents.regret.best_response import measures
-from agents.regret.config import MCCFR
+from agents.regret.configs.mccfr import MCCFR
 from agents.regret.policies import normalized
 from agents.regret.sampling import Iterations, require_two_seats
 from agents.regret.tree import Tree, compile_tree

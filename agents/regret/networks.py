@@ -13,7 +13,7 @@ from agents.explore import draw
 from agents.parts.networks import acting
 from agents.records import Carry, forgets
 from agents.regret.best_response import nash_conv
-from agents.regret.config import DeepCFR
+from agents.regret.configs.deep_cfr import DeepCFR
 from agents.regret.lockstep import regret_matching, turn
 from agents.regret.policies import normalized, of_function, realization_plan
 from agents.regret.tree import Tree, compile_tree

@@ -6,8 +6,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from agents.config import Fraction, Natural, NonNegative, Positive, PositiveFloat
-from experiment.config import Config
+from experiment.config import Config, Fraction, Natural, NonNegative, Positive, PositiveFloat
 
 
 class Search(Config):

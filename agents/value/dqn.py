@@ -26,9 +26,11 @@ from agents.parts.action_values import EpsilonGreedy, QNetwork
 from agents.parts.normalizer import Normalizer
 from agents.parts.state import restore, state_of
 from agents.records import Round, Sample
+from agents.rewards.make import make_rewards
+from agents.rewards.rewards import Rewards
 from agents.rollout import actor_of
 from agents.schedules import value as scheduled
-from agents.value.config import DQN
+from agents.value.configs.dqn import DQN
 from envs.api import Array, Spec
 from experiment.seeding import Seeds
 from supervised.accelerate import accelerate, pays_off
@@ -130,9 +132,11 @@ class Learner:
 def make(config: DQN, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     updates = config.steps * config.learner.updates_per_step
     learner = Learner(config, spec, seeds, device, pays_off(config.compile, updates, device))
-    memory = config.memory
-    replayed = replay(config.env, memory, config.learner, spec, seeds, config.steps, memory.prioritized)
-    return Parts(learner, *replayed)
+    models, memory = make_rewards(config.rewards), config.memory
+    replayed = replay(
+        config.env, memory, config.learner, spec, seeds, config.steps, Rewards(models), memory.prioritized
+    )
+    return Parts(learner, *replayed, models)
 
 
 def policy(config: DQN, spec: Spec, device: torch.device) -> EpsilonGreedy:

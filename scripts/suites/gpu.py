@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.actor_critic.config import PPO
+from agents.actor_critic.configs.ppo import PPO
 from agents.actor_critic.ppo import make
 from agents.records import Sample, Unroll
 from agents.registry import parse

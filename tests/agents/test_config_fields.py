@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.actor_critic.config import PPO, PPOLearner
+from agents.actor_critic.configs.ppo import PPO, PPOLearner
 from agents.config import Atari, Experiment, Learning, Runtime
 from agents.courses.record import save
 from agents.fleet.ray_fleet import RayFleet
@@ -25,48 +25,14 @@ from envs import atari
 from experiment.config import Config, check, describe, dump, read
 from experiment.course import drive
 from experiment.run import Run
-from tests.runs import ROOT, raw
-
-SHORT = {"steps": 160, "evaluation": {"every": 50, "episodes": 2}, "checkpoint": {"every": 50}}
-FALLING = {"kind": "linear", "start": 1e-3, "end": 0.0, "until": 0.5}
+from tests.runs import ROOT, raw, spelt
 
 # What a field of these sections does shows only where there is a screen, a cluster or a failure: see below.
 APART = ("env.atari", "runtime")
 
-RUNS: dict[str, list[dict[str, Any]]] = {
-    "ppo": [
-        raw("ppo", env={"reward_clip": 0.5, "max_episode_steps": 9}, **SHORT),
-        raw("ppo_continuous", **SHORT, learner={"clip": {"kind": "exponential", "start": 0.3, "end": 0.1}}),
-    ],
-    "dqn": [
-        raw("dqn", env={"reward_clip": 0.5}, learner={"learning_rate": FALLING}, **SHORT),
-        raw("dqn", memory={"prioritized": None}, learner={"target_interval": 0, "tau": 0.1}, **SHORT),
-        raw("dqn", epsilon={"kind": "linear", "start": 1.0, "end": 0.1, "until": 0.5}, **SHORT),
-    ],
-    "ddpg": [
-        raw("ddpg", learner={"learning_rate": FALLING, "policy_learning_rate": FALLING}, **SHORT),
-        raw("td3", **SHORT),
-    ],
-    "alphazero": [
-        raw("alphazero", steps=160, evaluation={"every": 50}, learner={"learning_rate": FALLING}),
-        raw("alphazero", steps=160, search={"selection": "puct"}, evaluation={"every": 50, "simulations": 0}),
-        raw("alphazero", steps=160, search={"selection": "ucb1"}),
-    ],
-    "cfr": [{"algorithm": "cfr", "game": "kuhn_poker", "steps": 20, "evaluation": {"every": 8}}],
-    "mccfr": [
-        {"algorithm": "mccfr", "game": "kuhn_poker", "steps": 20, "evaluation": {"every": 8}, "sampling": "outcome"},
-        {"algorithm": "mccfr", "game": "kuhn_poker", "steps": 2, "table": "growing", "memory_bytes": 1 << 20},
-        {"algorithm": "mccfr", "game": "kuhn_poker", "steps": 20, "iterations": 4, "runtime": {}},
-    ],
-    "deep_cfr": [
-        {"algorithm": "deep_cfr", "game": "kuhn_poker", "steps": 80, "traversals": 20, "learner": {"updates": 2}},
-        {
-            "algorithm": "deep_cfr", "game": "kuhn_poker", "steps": 80, "traversals": 20, "average": "mixture",
-            "learner": {"updates": 2, "strategy_learning_rate": 1e-3},
-        },
-    ],
-    "fit": [{"algorithm": "fit", "data": "iris", "steps": 20, "learner": {"learning_rate": FALLING}}],
-}  # fmt: skip
+
+def runs(name: str) -> list[Experiment]:
+    return [parse(spelt(name, run)) for run in ALGORITHMS[name].small["fields"]]
 
 
 def fields(model: type[Config]) -> set[str]:
@@ -85,6 +51,9 @@ def noting(config: Experiment) -> Iterator[set[str]]:
             value = getattr(section, name)
             if isinstance(value, Config):
                 walk(value, f"{prefix}{name}.")
+            for item in value if isinstance(value, tuple) else ():
+                if isinstance(item, Config):
+                    walk(item, f"{prefix}{name}[].")
 
     walk(config, "")
     read: set[str] = set()
@@ -128,7 +97,7 @@ def unread(model: type[Experiment], runs: Sequence[Experiment], root: Path) -> s
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_field_is_read(name: str, tmp_path: Path) -> None:
-    assert unread(algorithm(name).config, [parse(run) for run in RUNS[name]], tmp_path) == set()
+    assert unread(algorithm(name).config, runs(name), tmp_path) == set()
 
 
 def test_a_field_that_nobody_reads_is_found(tmp_path: Path) -> None:
@@ -140,8 +109,8 @@ def test_a_field_that_nobody_reads_is_found(tmp_path: Path) -> None:
     class Broken(PPO):
         learner: Learner = Learner()
 
-    runs = [Broken.model_validate_json(parse(run).model_dump_json()) for run in RUNS["ppo"]]
-    assert unread(Broken, runs, tmp_path) == {"learner.steps"}
+    broken = [Broken.model_validate_json(run.model_dump_json()) for run in runs("ppo")]
+    assert unread(Broken, broken, tmp_path) == {"learner.steps"}
 
 
 def test_every_field_of_atari_is_read(tmp_path: Path) -> None:
@@ -194,27 +163,6 @@ def dotted(node: ast.expr) -> str:
 # Configs --------------------------------------------------------------------------------------------------------------
 
 CONFIGS = sorted(ROOT.glob("configs/*/*.yaml"))
-SMOKE = {
-    "ppo": ["env.count=2", "rollout.steps=32", "steps=128", "learner.batch_size=16", "learner.epochs=2"],
-    "dqn": ["steps=300", "memory.start=100", "memory.capacity=300"],
-    "ddpg": ["steps=150", "memory.start=100", "random_steps=100", "memory.capacity=300"],
-    "alphazero": [
-        "steps=64",
-        "selfplay.games=4",
-        "selfplay.plies=8",
-        "search.simulations=2",
-        "memory.start=0",
-        "network.filters=4",
-        "learner.batch_size=4",
-        "evaluation.games=2",
-        "evaluation.opponents=[random]",
-        "evaluation.simulations=1",
-    ],
-    "cfr": ["steps=20"],
-    "mccfr": ["steps=2", "batch=2", "evaluation.games=2"],
-    "deep_cfr": ["steps=80", "traversals=20", "learner.updates=2", "learner.strategy_updates=2"],
-    "fit": ["steps=20"],
-}
 EXTRA = {"ALE/": "ale_py", "Ant": "mujoco", "HalfCheetah": "mujoco", "Hopper": "mujoco", "Walker": "mujoco"}
 
 
@@ -223,25 +171,19 @@ def test_every_algorithm_has_a_config() -> None:
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_every_config_trains(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_config_trains_in_small(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from scripts.train import main
 
     assert main([str(path), "--dry-run"]) == 0
     effective = capsys.readouterr().out
-    name = next(line.partition(": ")[2] for line in effective.splitlines() if line.startswith("algorithm: "))
     for start, module in EXTRA.items():
         if f"id: {start}" in effective:
             pytest.importorskip(module)
     if "game: liars_dice" in effective:
         pytest.importorskip("pyspiel")
-    if "\ndata: " in effective:
-        pytest.importorskip("sklearn")
-    smoke = SMOKE[name] + (["evaluation.episodes=1"] if "\nenv:" in effective else [])
-    if "\nenv:" in effective and "id: game:" not in effective:
-        smoke.append("env.max_episode_steps=100")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert main([str(path), *smoke, "--run-dir", str(tmp_path / "run"), "--quiet"]) == 0
+        assert main([str(path), "--debug", "--run-dir", str(tmp_path / "run"), "--quiet"]) == 0
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

@@ -17,6 +17,7 @@ from agents.api import Learner
 from agents.config import Control
 from agents.records import Carry, Experience, Round
 from agents.registry import algorithm, parse
+from agents.rewards.rewards import Rewards
 from agents.rollout import env_spec
 from envs.api import TERMINAL, Array, GameSpec, Step, VectorEnv
 from experiment.seeding import Seeds
@@ -145,11 +146,13 @@ def train(
     spec = actor.rollout.env.spec
     if broken:
         actor.rollout.env = Deadly(actor.rollout.env, clock)
-    learner, memory, ratio, _ = asked.make(config, spec, Seeds(config.seed), CPU)
+    learner, memory, ratio, models = asked.make(config, spec, Seeds(config.seed), CPU)
+    rewards = Rewards(models)
     steps = rounds = 0
     actor.load(learner.weights(), 0)
     while steps < config.steps:
         experience: Experience = actor.collect()
+        rewards.learn(experience.rows)
         memory.add(experience)
         steps += experience.steps
         learner.begin_round(Round(rounds, steps))

@@ -18,11 +18,11 @@ import pytest
 from agents.alphazero.config import SelfPlay
 from agents.memory.ratio import PerStep
 from agents.registry import ALGORITHMS, algorithm, parse
-from agents.regret.config import MCCFR
+from agents.regret.configs.mccfr import MCCFR
 from experiment import checkpoint
 from experiment.config import FIXED, Config, ConfigError, describe, dump, override
 from scripts.train import main
-from tests.runs import FITS, SOLVERS, raw, train, write
+from tests.runs import spelt, train, write
 
 
 class Base(NamedTuple):
@@ -32,29 +32,19 @@ class Base(NamedTuple):
     further: int  # steps of the run that goes on from it
 
 
-LOGS = {"logging": {"every": 8}, "checkpoint": {"every": 0, "keep": 2}}
-ONCE = {"evaluation": {"every": 0, "episodes": 1}, **LOGS}
-ONE_OPPONENT = {"every": 0, "games": 2, "simulations": 0, "opponents": ["random"], "every_line": False}
-BASES = {
-    "ppo": Base(raw("ppo", steps=64, rollout={"steps": 8}, learner={"batch_size": 16}, **ONCE), 128),
-    "dqn": Base(raw("dqn", steps=80, **ONCE), 100),
-    "ddpg": Base(raw("ddpg", steps=80, random_steps=20, **ONCE), 100),
-    "alphazero": Base(raw("alphazero", steps=64, evaluation=ONE_OPPONENT, **LOGS), 96),
-    "cfr": Base(SOLVERS["discounted_cfr"] | {"game": "kuhn_poker", "steps": 8}, 12),
-    "mccfr": Base(SOLVERS["mccfr_growing"] | {"steps": 2}, 4),
-    "mccfr_fleet": Base(SOLVERS["mccfr_fleet"] | {"steps": 32}, 64),
-    "deep_cfr": Base(SOLVERS["deep_cfr"] | {"steps": 40}, 80),
-    "fit": Base(FITS["fit"] | {"steps": 10}, 14),
-}
-MORE = {  # what the same algorithms save when they do something else
-    "ppo_continuous": Base(raw("ppo_continuous", steps=64, rollout={"steps": 16}, **ONCE), 128),
-    "dqn_screens": Base(raw("atari", steps=80, **ONCE), 100),
-    "dqn_game": Base(raw("dqn_game", steps=80, **ONCE), 100),
-    "td3": Base(raw("td3", steps=80, random_steps=20, **ONCE), 100),
-    "cfr_history": Base(SOLVERS["discounted_cfr"] | {"game": "kuhn_poker", "form": "history", "steps": 8}, 12),
-    "mccfr_tree": Base(SOLVERS["mccfr_outcome"] | {"steps": 8}, 12),
-    "deep_cfr_mixture": Base(SOLVERS["deep_cfr_mixture"] | {"steps": 40}, 80),
-}
+def bases(slow: bool) -> dict[str, Base]:
+    """What each algorithm says that a resumed run may begin with."""
+    found = {}
+    for algorithm_name, entry in ALGORITHMS.items():
+        for name, said in entry.small["resumed"].items():
+            if said.get("slow", False) == slow:
+                changes = {key: value for key, value in said.items() if key not in ("slow", "further")}
+                found[name] = Base(spelt(algorithm_name, changes), said["further"])
+    return found
+
+
+BASES = bases(slow=False)
+MORE = bases(slow=True)  # what the same algorithms save when they do something else
 
 BY_HAND = {  # where another value is not to be guessed, or doesn't go alone
     "device": ["device=cpu"],
@@ -101,6 +91,12 @@ def change(raw_config: dict[str, Any], key: str) -> list[str]:
 def guesses(section: Config, path: list[str], prefix: str = "") -> Iterator[str]:
     """Overrides that change the field at the end of the path; in a section that is off, after turning it on."""
     name, *below = path
+    if name.endswith("[]"):
+        name = name.removesuffix("[]")
+        for possible in listed(type(section).model_fields[name].annotation):
+            for value in others(possible.model_fields[below[0]].annotation, None):
+                yield f"{prefix}{name}={json.dumps([filled(possible) | {below[0]: value}])}"
+        return
     annotation, now = type(section).model_fields[name].annotation, getattr(section, name)
     if not below:
         yield from (f"{prefix}{name}={json.dumps(value)}" for value in others(annotation, now))
@@ -120,6 +116,8 @@ def others(annotation: Any, now: Any) -> Iterator[Any]:
             yield from (choice for choice in get_args(leaf) if choice != now)
         elif get_origin(leaf) is tuple and now:
             yield from ([*now, now[-1]], now[:-1])
+        elif get_origin(leaf) is tuple:
+            yield from ([filled(possible)] for possible in listed(leaf))
         elif leaf is bool:
             yield not now
         elif leaf is int:
@@ -142,6 +140,11 @@ def leaves(annotation: Any) -> Iterator[Any]:
             yield from leaves(member)
     else:
         yield annotation
+
+
+def listed(annotation: Any) -> list[Any]:
+    """The sections that may stand in a list of them."""
+    return [leaf for leaf in leaves(get_args(annotation)[0]) if is_section(leaf)]
 
 
 def is_section(annotation: Any) -> bool:

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError, model_validator
@@ -15,6 +16,7 @@ from experiment.config import (
     ConfigError,
     Difference,
     Fixed,
+    Several,
     check,
     describe,
     differences,
@@ -438,3 +440,93 @@ def test_a_difference_of_type_alone_is_one() -> None:
     one, yes = (Experiment(steps=1, options={"key": value}) for value in (1, True))
     assert one == yes
     assert differences(one, yes) == [("options", "{key: 1}", "{key: true}", False)]
+
+
+# Lists of sections ----------------------------------------------------------------------------------------------------
+
+
+class Wide(Config):
+    kind: Literal["wide"] = "wide"
+    """Which layer."""
+    units: int = Field(8, gt=0)
+    """How wide."""
+    bias: bool
+    """Whether there is one."""
+
+
+class Pool(Config):
+    kind: Literal["pool"] = "pool"
+    """Which layer."""
+    side: Fixed[int] = 2
+    """Of the squares."""
+
+
+class Net(Config):
+    layers: Several[Annotated[Wide | Pool, Field(discriminator="kind")]] = ()
+    """From bottom to top."""
+    heads: list[Mlp] = Field([])
+    """All on top."""
+    loss: str = "huber"
+    """What it learns by."""
+
+
+def refused(raw: dict[str, Any]) -> list[str]:
+    with pytest.raises(ConfigError) as error:
+        check(Net, raw)
+    return error.value.problems
+
+
+def test_all_problems_in_a_list_of_sections_are_reported_at_once() -> None:
+    wide, pool = {"kind": "wide", "unts": 3, "units": 0, "side": 1}, {"kind": "pool", "side": "2", "units": 3}
+    raw = {"layers": [wide, pool, {"kind": "pol"}, {}, 3], "heads": [{"hiden": [1]}], "los": 1}
+    assert sorted(refused(raw)) == sorted(
+        [
+            "layers.0.units: found 0, expected int > 0",
+            "layers.0.bias: is missing, expected bool",
+            "unknown key layers.0.unts; did you mean 'layers.0.units'?",
+            "unknown key layers.0.side, as layers.0 is now",
+            'layers.1.side: found "2", expected int',
+            "unknown key layers.1.units, as layers.1 is now",
+            'layers.2.kind: found "pol", expected one of: wide, pool',
+            "layers.3.kind: is missing, expected one of: wide, pool",
+            "layers.4: found 3, expected a section (a mapping of keys to values)",
+            "unknown key heads.0.hiden; did you mean 'heads.0.hidden'?",
+            "unknown key los; did you mean 'loss'?",
+        ]
+    )
+
+
+@pytest.mark.parametrize(("given", "shown"), [({"kind": "pool"}, "a mapping"), (None, "null"), ("pool", '"pool"')])
+def test_what_is_no_list_of_sections_is_refused(given: Any, shown: str) -> None:
+    assert refused({"layers": given}) == [f"layers: found {shown}, expected list of sections"]
+
+
+def test_lists_of_sections_are_described() -> None:
+    lines = {option.key: option[1:3] + (option.fixed,) for option in describe(Net)}
+    assert lines == {
+        "layers": ("list of sections", "[]", True),  # as what is in it comes and goes with it
+        "layers[].kind": ("one of: wide, pool", "wide", False),
+        "layers[].units": ("int > 0", "8", False),
+        "layers[].bias": ("bool", "required", False),
+        "layers[].side": ("int", "2", True),
+        "heads": ("list of sections", "[]", False),
+        "heads[].kind": ("one of: mlp", "mlp", False),
+        "heads[].hidden": ("list of int", "[64, 64]", False),
+        "loss": ("str", "huber", False),
+    }
+    assert "| `layers[].side` | int | `2` | Of the squares. (can't change on resume) |" in table(Net)
+
+
+def test_lists_of_sections_are_read_back_and_compared_as_a_whole() -> None:
+    config = check(Net, {"layers": [{"kind": "wide", "bias": True}, {"kind": "pool"}], "heads": [{}]})
+    assert dump(check(Net, yaml.safe_load(dump(config)))) == dump(config)
+    layers, heads = differences(Net(), config)
+    assert layers == ("layers", "[]", "[{kind: wide, units: 8, bias: true}, {kind: pool, side: 2}]", True)
+    assert heads == ("heads", "[]", "[{kind: mlp, hidden: [64, 64]}]", False)
+    assert check(Net, override({}, [f"{key}={new}" for key, _, new, _ in (layers, heads)])) == config
+
+
+def test_in_code_a_list_is_as_good_as_a_tuple() -> None:
+    assert Net(layers=[Pool()]).layers == (Pool(),)  # type: ignore[arg-type]
+    with pytest.raises(ValidationError):
+        Net(layers=[Mlp()])  # type: ignore[arg-type]

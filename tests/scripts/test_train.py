@@ -41,7 +41,7 @@ def quickest(request: list[str], code: int, enough: float, runs: int = 3) -> tup
 def test_help_is_quick_and_complete() -> None:
     seconds, out, _ = quickest([*command()[:2], "--help"], 0, enough=1.0)
     assert seconds < 1.0
-    for word in ("--run-dir", "--resume", "--dry-run", "--quiet", "key=value", *ALGORITHMS):
+    for word in ("--run-dir", "--resume", "--dry-run", "--debug", "--quiet", "key=value", *ALGORITHMS):
         assert word in out
 
 
@@ -81,6 +81,9 @@ def test_a_wrong_config_is_refused_quickly_with_all_its_problems_and_nothing_is_
         (["--resume"], "CONFIG.yaml is missing"),
         (["{config}", "--resume", "--run-dir", "{dir}/nowhere"], "nowhere"),
         (["--resume", "--run-dir", "{dir}/nowhere"], "nowhere"),
+        (["{config}", "--debug", "--resume", "--run-dir", "{dir}/nowhere"], "--debug begins a run of its own"),
+        (["{config}", "--debug", "stepz=3"], "unknown key stepz; did you mean 'steps'?"),
+        (["{config}", "--debug", "learner.batch_size=17"], "learner.batch_size (17) does not divide"),
         (["{config}", "algorithm=poo"], "did you mean 'ppo'?"),
         (["{config}", "--run-dir", "{dir}/run", "env.id=CartPole-v9"], "CartPole"),
         (["{config}", "--run-dir", "{dir}/run", "env.id=module:World-v0"], "module"),
@@ -164,6 +167,21 @@ def test_a_run_without_a_name_gets_one(tmp_path: Path, monkeypatch: pytest.Monke
     (made,) = (tmp_path / "runs").iterdir()
     assert made.name.startswith("ppo-small-")
     assert {"config.yaml", "metrics.jsonl", "checkpoints"} <= {path.name for path in made.iterdir()}
+
+
+def test_a_debug_run_is_over_in_a_moment_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of every config: tests/agents/test_config_fields.py. What its user overrides as well stays as they want it."""
+    monkeypatch.chdir(tmp_path)
+    assert main([str(CARTPOLE), "--debug", "--quiet", "steps=192", "learner.discount=0.5"]) == 0
+    (made,) = (tmp_path / "runs").iterdir()
+    assert made.name.startswith("debug-ppo-cartpole-")
+    config = yaml.safe_load((made / "config.yaml").read_text())
+    assert (config["steps"], config["env"]["count"], config["learner"]["discount"]) == (192, 2, 0.5)
+    out = capsys.readouterr().out
+    assert "debug: steps=128 env.count=2 " in out and "192 of 192 steps are saved" in out
+    assert main(["--resume", "--run-dir", str(made), "--quiet", "steps=256"]) == 0
 
 
 def test_a_directory_that_holds_a_run_is_not_written_to(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.actor_critic.config import DDPG
+from agents.actor_critic.configs.ddpg import DDPG
 from agents.actor_critic.ddpg import Batch, Learner, policy
 from agents.records import Round, Sample, Transition
 from agents.registry import parse

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from agents.actor_critic.config import PPO
+from agents.actor_critic.configs.ppo import PPO
 from agents.actor_critic.ppo import Learner, actor, make
 from agents.parts.on_policy import Rows
 from agents.records import Round, Sample, Unroll

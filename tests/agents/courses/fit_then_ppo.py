@@ -16,16 +16,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from agents.actor_critic.config import PPO
+from agents.actor_critic.configs.ppo import PPO
 from agents.api import Algorithm
-from agents.config import Environment, Experiment, Positive, World
+from agents.config import Environment, Experiment, World
 from agents.contenders import Uniform
 from agents.courses.training import Training
 from agents.records import lived
 from agents.registry import ALGORITHMS, Entry
 from agents.rollout import Rollout, make_env
 from experiment.checkpoint import newest
-from experiment.config import Fixed
+from experiment.config import Fixed, Positive
 from experiment.course import Course
 from experiment.phases import Phase, Phases
 from experiment.seeding import Seeds

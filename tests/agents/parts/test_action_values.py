@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from agents.config import Network, Normalize
+from agents.config import NetworkOptions, NormalizeOptions
 from agents.parts.action_values import EpsilonGreedy, QNetwork
 from envs.api import Array, Continuous, Discrete, Spec, Step
 from supervised.flat import Flat
 
 SPEC = Spec("toy", (3,), "float32", Discrete(4))
-OPTIONS = Network(hidden=(8, 6))
+OPTIONS = NetworkOptions(hidden=(8, 6))
 
 
 def network(dueling: bool) -> QNetwork:
-    return QNetwork(SPEC, OPTIONS, Normalize(), dueling, torch.Generator().manual_seed(0))
+    return QNetwork(SPEC, OPTIONS, NormalizeOptions(), dueling, torch.Generator().manual_seed(0))
 
 
 def shown(obs: Array, mask: Array | None = None) -> Step:
@@ -36,7 +36,7 @@ def test_the_last_hidden_layer_belongs_to_the_streams_of_a_dueling_head() -> Non
 def test_the_policy_acts_by_what_was_learned(dueling: bool) -> None:
     learned = network(dueling)
     learned.epsilon.fill_(0.25)
-    policy = EpsilonGreedy(SPEC, OPTIONS, Normalize(), dueling, torch.device("cpu"))
+    policy = EpsilonGreedy(SPEC, OPTIONS, NormalizeOptions(), dueling, torch.device("cpu"))
     policy.load(Flat(learned).weights())
     assert policy.epsilon == 0.25
     rng = np.random.default_rng(0)
@@ -55,5 +55,9 @@ def test_the_policy_acts_by_what_was_learned(dueling: bool) -> None:
 def test_continuous_actions_are_refused() -> None:
     with pytest.raises(ValueError, match="one discrete action"):
         QNetwork(
-            Spec("toy", (3,), "float32", Continuous((-1.0,), (1.0,))), OPTIONS, Normalize(), False, torch.Generator()
+            Spec("toy", (3,), "float32", Continuous((-1.0,), (1.0,))),
+            OPTIONS,
+            NormalizeOptions(),
+            False,
+            torch.Generator(),
         )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from agents.config import Network
+from agents.config import NetworkOptions
 from agents.parts.critics import Critic, Critics
 from envs.api import Continuous, Spec
 
 SPEC = Spec("toy", (3,), "float32", Continuous((-2.0, 0.0), (2.0, 1.0)))
 OBS, ACTION = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
-OPTIONS = Network(hidden=(8,))
+OPTIONS = NetworkOptions(hidden=(8,))
 
 
 def test_each_critic_has_weights_of_its_own_and_sees_the_action() -> None:

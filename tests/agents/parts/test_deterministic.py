@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from agents.config import Network, Normalize
+from agents.config import NetworkOptions, NormalizeOptions
 from agents.parts.deterministic import DeterministicNetwork, DeterministicPolicy, middle
 from envs.api import Array, Continuous, Discrete, Spec, Step
 from supervised.flat import Flat
 
 SPEC = Spec("toy", (3,), "float32", Continuous((-2.0, 0.0), (2.0, 1.0)))
-OPTIONS = Network(hidden=(8,))
+OPTIONS = NetworkOptions(hidden=(8,))
 
 
 def shown(obs: Array) -> Step:
@@ -31,9 +31,9 @@ def test_actions_are_scaled_to_their_bounds() -> None:
 
 
 def test_the_policy_remembers_its_noise_and_stays_within_the_bounds() -> None:
-    network = DeterministicNetwork(SPEC, OPTIONS, Normalize(), torch.Generator().manual_seed(0))
+    network = DeterministicNetwork(SPEC, OPTIONS, NormalizeOptions(), torch.Generator().manual_seed(0))
     network.random.fill_(0.0)
-    policy = DeterministicPolicy(SPEC, OPTIONS, Normalize(), louder, torch.device("cpu"))
+    policy = DeterministicPolicy(SPEC, OPTIONS, NormalizeOptions(), louder, torch.device("cpu"))
     policy.load(Flat(network).weights())
     rng = np.random.default_rng(0)
     obs, carry = rng.standard_normal((5, 3), np.float32), policy.initial(5)
@@ -50,8 +50,8 @@ def test_the_policy_remembers_its_noise_and_stays_within_the_bounds() -> None:
 
 
 def test_it_acts_at_random_while_the_weights_say_so() -> None:
-    policy = DeterministicPolicy(SPEC, OPTIONS, Normalize(), louder, torch.device("cpu"))
-    network = DeterministicNetwork(SPEC, OPTIONS, Normalize(), torch.Generator().manual_seed(0))
+    policy = DeterministicPolicy(SPEC, OPTIONS, NormalizeOptions(), louder, torch.device("cpu"))
+    network = DeterministicNetwork(SPEC, OPTIONS, NormalizeOptions(), torch.Generator().manual_seed(0))
     policy.load(Flat(network).weights())
     carry = policy.initial(1_000)
     kept, chosen, _ = policy.act(carry, shown(np.zeros((1_000, 3), np.float32)), np.random.default_rng(0), explore=True)
@@ -62,4 +62,4 @@ def test_it_acts_at_random_while_the_weights_say_so() -> None:
 @pytest.mark.parametrize("actions", [Discrete(2), Continuous((-np.inf,), (np.inf,))])
 def test_actions_without_bounds_are_refused(actions: Discrete | Continuous) -> None:
     with pytest.raises(ValueError, match="continuous actions between finite bounds"):
-        DeterministicNetwork(Spec("toy", (3,), "float32", actions), OPTIONS, Normalize(), torch.Generator())
+        DeterministicNetwork(Spec("toy", (3,), "float32", actions), OPTIONS, NormalizeOptions(), torch.Generator())

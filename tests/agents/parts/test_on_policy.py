@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents import config
+from agents.config import NetworkOptions, NormalizeOptions
 from agents.parts.normalizer import Normalizer
 from agents.parts.on_policy import ActorCritic, Rows, StochasticPolicy, advantages, explained_variance, rows_of
 from agents.records import Unroll
@@ -18,7 +18,7 @@ from supervised.flat import Flat
 from supervised.networks.torso import Normalize
 
 CPU = torch.device("cpu")
-OPTIONS, NORMALIZE = config.Network(hidden=(8,)), config.Normalize(observations=True)
+OPTIONS, NORMALIZE = NetworkOptions(hidden=(8,)), NormalizeOptions(observations=True)
 
 
 def network(actions: Actions, shared: bool = False) -> ActorCritic:

@@ -8,7 +8,7 @@ import pytest
 
 from agents.api import fresh
 from agents.regret.cfr import INF, VARIANTS, RegretMinimizer, make, player, rule
-from agents.regret.config import CFR
+from agents.regret.configs.cfr import CFR
 from agents.regret.forms import FILL, LANES, sequence_form
 from agents.regret.policies import by_action
 from agents.regret.tree import Tree, compile_tree

@@ -24,7 +24,7 @@ from agents.records import Experience, Round, Sample
 from agents.registry import parse
 from agents.regret import deep_cfr, lockstep
 from agents.regret.best_response import nash_conv
-from agents.regret.config import DeepCFR
+from agents.regret.configs.deep_cfr import DeepCFR
 from agents.regret.deep_cfr import Learner
 from agents.regret.lockstep import Advantages, Policy, Strategies, once_each, regret_matching, traverse
 from agents.regret.networks import Acting, Infosets, StrategyPlayer, softmax

@@ -13,7 +13,7 @@ import pytest
 from agents.api import fresh
 from agents.regret import growing, sampling
 from agents.regret.best_response import nash_conv
-from agents.regret.config import MCCFR
+from agents.regret.configs.mccfr import MCCFR
 from agents.regret.growing import GrowingSolver, TablePlayer
 from agents.regret.infosets import UNKNOWN, InfosetTable, fingerprints
 from agents.regret.mccfr import SampledRegrets, make, player

@@ -16,7 +16,7 @@ from agents.fleet.local import LocalFleet
 from agents.records import Experience, Round, Sample
 from agents.registry import parse
 from agents.regret import mccfr_fleet
-from agents.regret.config import MCCFR
+from agents.regret.configs.mccfr import MCCFR
 from agents.regret.mccfr import SampledRegrets, player
 from agents.regret.mccfr_fleet import Learner, Sampler, Sum
 from agents.regret.policies import TabularPlayer, normalized

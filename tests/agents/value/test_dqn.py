@@ -12,7 +12,7 @@ from torch import Tensor
 
 from agents.records import Round, Sample, Transition
 from agents.registry import parse
-from agents.value.config import DQN
+from agents.value.configs.dqn import DQN
 from agents.value.dqn import Batch, Learner, policy
 from envs.api import Array, Continuous, Discrete, Spec, Step
 from experiment.seeding import Seeds

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from agents.config import Gradients, Network, NonNegative, Positive, PositiveFloat, World
+from agents.config import Gradients, NetworkOptions, World
 from agents.schedules import Schedule
-from experiment.config import Config, Fixed
+from experiment.config import Config, Fixed, NonNegative, Positive, PositiveFloat
 from supervised.datasets import Name
 
 
@@ -32,7 +32,7 @@ class Fit(Gradients):
     """the data set, one of those that ship with scikit-learn; diabetes has numbers to predict, the others classes"""
     held_out: Fixed[Annotated[float, Field(gt=0, lt=1)]] = 0.2
     """fraction of the rows, drawn by the seed, that is not learned from: the evaluation is by these"""
-    network: Fixed[Network] = Network()
+    network: Fixed[NetworkOptions] = NetworkOptions()
     """what predicts: a torso, and a linear layer behind it"""
     learner: FitLearner = FitLearner()
     """the update"""

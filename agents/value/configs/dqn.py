@@ -6,58 +6,35 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from agents.config import (
-    Activation,
-    Collection,
-    Control,
-    Fraction,
-    Natural,
-    Network,
-    Normalize,
-    Positive,
-    PositiveFloat,
-    Replay,
-)
+from agents.config import Activation, Collection, NetworkOptions, NormalizeOptions
+from agents.memory.config import OffPolicy, PrioritizedOptions, ReplayOptions, starts_in_time
+from agents.rewards.configs import Rewarded
 from agents.schedules import Schedule
-from experiment.config import Config, Fixed
+from experiment.config import Config, Fixed, Fraction, Natural, Positive, PositiveFloat
 
 
-class Prioritized(Config):
-    """Prioritized experience replay (Schaul et al. 2016)."""
-
-    alpha: Fixed[Fraction] = 0.6  # priorities are stored to the power of it
-    """0 = uniform; 1 = in proportion to the temporal-difference error"""
-    beta: Fraction = 0.4
-    """correction of the bias by importance weights at the start; 1 = full"""
-    beta_end: Fraction = 1.0
-    """the same at the end of the run; linear in between"""
-    epsilon: PositiveFloat = 1e-6
-    """added to every priority"""
-
-
-class DQNReplay(Replay):
-    prioritized: Prioritized | None = None
+class DQNReplay(ReplayOptions):
+    prioritized: PrioritizedOptions | None = None
     """prioritized replay; null samples uniformly"""
 
 
-class DQNNetwork(Network):
+class DQNNetwork(NetworkOptions):
     activation: Activation = "relu"
     """nonlinearity between layers"""
     dueling: bool = False
     """estimate state value and advantages separately (Wang et al. 2016)"""
 
 
-class DQNLearner(Config):
+class Rate(Config):
     learning_rate: PositiveFloat | Schedule = 1e-4
     """step size of Adam; a number or a schedule"""
+
+
+class DQNLearner(OffPolicy, Rate):
     batch_size: Positive = 32
     """rows of one update"""
-    updates_per_step: Fixed[PositiveFloat] = 0.25  # updates are counted from the beginning of the run
+    updates_per_step: Fixed[PositiveFloat] = 0.25
     """gradient updates per environment step"""
-    discount: Fixed[Fraction] = 0.99  # in the rows that are stored
-    """gamma"""
-    n_step: Fixed[Positive] = 1
-    """rewards summed before bootstrapping"""
     double: bool = False
     """the online network chooses the action that the target network values (van Hasselt et al. 2016)"""
     target_interval: Natural = 10_000
@@ -80,7 +57,7 @@ class DQNLearner(Config):
         return self
 
 
-class DQN(Control):
+class DQN(Rewarded):
     algorithm: Literal["dqn"] = "dqn"
     """deep Q-network"""
     rollout: Collection = Collection(steps=4)
@@ -93,13 +70,7 @@ class DQN(Control):
     """the update"""
     memory: DQNReplay = DQNReplay()
     """experience replay"""
-    normalize: Fixed[Normalize] = Normalize()
+    normalize: Fixed[NormalizeOptions] = NormalizeOptions()
     """running normalization"""
 
-    @model_validator(mode="after")
-    def _starts_in_time(self) -> Self:
-        if self.memory.start >= self.steps:
-            raise ValueError(
-                f"memory.start ({self.memory.start}) is not below steps ({self.steps}): nothing would be learned"
-            )
-        return self
+    _starts_in_time = model_validator(mode="after")(starts_in_time)
