@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from agents.arena.players import PolicyPlayer
 from agents.config import Control, Experiment
+from agents.experience.rollout import env_spec
 from agents.registry import algorithm, parse
-from agents.rollout import env_spec
 from envs.turn_env import TurnEnv
 from experiment import extensions
 from experiment.checkpoint import CheckpointError, load, newest

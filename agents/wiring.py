@@ -15,11 +15,11 @@ from agents.config import Control, EpisodeLogging, Experiment, Runtime, SolverEv
 from agents.courses.solving import Solving
 from agents.courses.training import Training
 from agents.entrants import entrant
+from agents.experience.rollout import env_spec
 from agents.fleet.local import LocalFleet
 from agents.fleet.ray_fleet import RayFleet, connect, require
 from agents.registry import algorithm
 from agents.restore import acting
-from agents.rollout import env_spec
 from envs.api import Array
 from envs.games.make import make_game
 from experiment.clocks import Timetable

@@ -154,7 +154,7 @@ def world(asked: argparse.Namespace, count: int, render: bool = False) -> Vector
     """The environment asked for: as the first agent's run has it, or the bare id where that is another one."""
     from agents.config import Atari, Environment
     from agents.contenders import directory, home
-    from agents.rollout import make_env
+    from agents.experience.rollout import make_env
     from experiment.config import check
 
     first = asked.agents[0]

@@ -18,15 +18,15 @@ from torch import Tensor, nn
 
 from agents.api import Actor, Algorithm, Parts, State
 from agents.config import Collection, Control
-from agents.explore import epsilon_greedy
-from agents.memory.ratio import PerStep
-from agents.memory.replay import Replay
-from agents.memory.sequences import Sequences
-from agents.memory.uniform import Uniform
+from agents.experience.memory.ratio import PerStep
+from agents.experience.memory.replay import Replay
+from agents.experience.memory.sequences import Sequences
+from agents.experience.memory.uniform import Uniform
+from agents.experience.rollout import actor_of
+from agents.maths.explore import epsilon_greedy
 from agents.parts.state import restore, state_of
 from agents.records import Acted, Carry, Round, Sample, Unroll
 from agents.registry import ALGORITHMS, Entry
-from agents.rollout import actor_of
 from envs.api import Array, Discrete, Spec, Step
 from experiment.config import Config, Fixed, Fraction, Natural, Positive, PositiveFloat
 from experiment.seeding import Seeds

@@ -114,7 +114,7 @@ def search(selection: str, name: str, native: bool, rollouts: bool) -> Iterator[
 
 def game(name: str, native: bool) -> Iterator[str]:
     """Random games side by side: actions of the first, hashes of what all of them showed."""
-    from agents.explore import draw
+    from agents.maths.explore import draw
     from envs.games.make import make_game
 
     played = make_game(name, native)
@@ -149,7 +149,7 @@ def world(name: str) -> Iterator[str]:
     """Random steps in an environment."""
     from agents.config import Environment
     from agents.contenders import Uniform
-    from agents.rollout import make_env
+    from agents.experience.rollout import make_env
 
     env = make_env(Environment(id=name, max_episode_steps=None if name.startswith("game:") else 40), 3)
     rng, step, policy = np.random.default_rng(7), env.reset(11), Uniform(env.spec.actions)

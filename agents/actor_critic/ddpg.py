@@ -21,19 +21,19 @@ from torch import Tensor
 
 from agents.actor_critic.configs.ddpg import DDPG, NoiseOptions
 from agents.api import Actor, Algorithm, Parts, State
-from agents.explore import gaussian_noise, ornstein_uhlenbeck
-from agents.losses import clipped_target, deterministic_policy_gradient, squared
-from agents.memory.choose import replay
+from agents.experience.memory.choose import replay
+from agents.experience.rewards.make import make_rewards
+from agents.experience.rewards.rewards import Rewards
+from agents.experience.rollout import actor_of
+from agents.maths.explore import gaussian_noise, ornstein_uhlenbeck
+from agents.maths.losses import clipped_target, deterministic_policy_gradient, squared
+from agents.maths.schedules import Schedule
+from agents.maths.schedules import value as scheduled
 from agents.parts.critics import Critics
 from agents.parts.deterministic import DeterministicNetwork, DeterministicPolicy, middle
 from agents.parts.normalizer import Normalizer
 from agents.parts.state import restore, state_of
 from agents.records import Round, Sample
-from agents.rewards.make import make_rewards
-from agents.rewards.rewards import Rewards
-from agents.rollout import actor_of
-from agents.schedules import Schedule
-from agents.schedules import value as scheduled
 from envs.api import Array, Spec
 from experiment.seeding import Seeds
 from supervised.accelerate import accelerate, pays_off

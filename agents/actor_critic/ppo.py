@@ -22,19 +22,19 @@ from torch import Tensor
 
 from agents.actor_critic.configs.ppo import PPO
 from agents.api import Actor, Algorithm, Parts, State
-from agents.losses import ppo_clip, value_loss, value_loss_clipped
-from agents.memory.latest import Latest
-from agents.memory.ratio import EveryCollection
+from agents.experience.memory.latest import Latest
+from agents.experience.memory.ratio import EveryCollection
+from agents.experience.rewards.make import make_rewards
+from agents.experience.rewards.rewards import Rewards
+from agents.experience.rollout import actor_of
+from agents.maths.losses import ppo_clip, value_loss, value_loss_clipped
+from agents.maths.schedules import Schedule
+from agents.maths.schedules import value as scheduled
+from agents.maths.stochastic import stochastic
 from agents.parts.normalizer import Normalizer
 from agents.parts.on_policy import ActorCritic, Rows, StochasticPolicy, explained_variance, rows_of
 from agents.parts.state import restore, state_of
 from agents.records import Round, Sample, Unroll
-from agents.rewards.make import make_rewards
-from agents.rewards.rewards import Rewards
-from agents.rollout import actor_of
-from agents.schedules import Schedule
-from agents.schedules import value as scheduled
-from agents.stochastic import stochastic
 from envs.api import Array, Spec
 from experiment.seeding import Seeds
 from supervised.accelerate import accelerate, pays_off

@@ -29,13 +29,13 @@ from agents.alphazero.examination import Examination
 from agents.alphazero.policy_value import PolicyValue, Replica
 from agents.alphazero.selfplay import Moves, SelfPlay
 from agents.api import Actor, Algorithm, Enter, Evaluation, Parts, Player, State
-from agents.memory.ratio import PerInsert
-from agents.memory.replay import Replay
-from agents.memory.table import Table
-from agents.memory.uniform import Uniform
+from agents.experience.memory.ratio import PerInsert
+from agents.experience.memory.replay import Replay
+from agents.experience.memory.table import Table
+from agents.experience.memory.uniform import Uniform
+from agents.maths.schedules import value as scheduled
 from agents.parts.state import restore, state_of
 from agents.records import Round, Sample
-from agents.schedules import value as scheduled
 from agents.search.evaluators import Network
 from agents.search.players import SearchPlayer
 from envs.api import Array, Game, GameSpec

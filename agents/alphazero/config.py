@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from agents.config import EvaluationOptions, Learning, OfGame
-from agents.schedules import Schedule
+from agents.maths.schedules import Schedule
 from agents.search.config import Search
 from experiment.config import Config, Fixed, Fraction, Natural, NonNegative, Positive, PositiveFloat, Several
 

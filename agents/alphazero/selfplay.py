@@ -15,7 +15,7 @@ import torch
 from agents.alphazero.config import AlphaZero
 from agents.alphazero.policy_value import Replica, scale_of
 from agents.api import State
-from agents.explore import draw
+from agents.maths.explore import draw
 from agents.records import Episodes, Experience
 from agents.search.dynamics import dynamics_of
 from agents.search.evaluators import Cache, Network, from_side

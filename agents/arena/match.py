@@ -17,7 +17,7 @@ import numpy as np
 
 from agents.api import Player
 from agents.arena.referee import Referee
-from agents.explore import draw
+from agents.maths.explore import draw
 from agents.records import mapped
 from envs.api import CHANCE, TERMINAL, Array, Game, GameSpec, IllegalAction, Positions
 from experiment.seeding import Seeds

@@ -21,8 +21,8 @@ from rich.text import Text
 from agents.api import Policy, State
 from agents.arena.estimates import Interval, bootstrap_difference, bootstrap_mean, iqm
 from agents.config import Control
+from agents.experience.rollout import make_env, restart
 from agents.records import Episodes
-from agents.rollout import make_env, restart
 from envs.api import Array, Step, VectorEnv
 from experiment.seeding import Seeds
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from agents.api import Policy
-from agents.explore import draw
+from agents.maths.explore import draw
 from agents.records import Carry, forgets
 from envs.api import TERMINAL, Array, Game, Positions, Step
 from envs.games.native import NativeGame, legal_into

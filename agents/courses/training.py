@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from agents.api import Evaluation, Parts, Source, State
+from agents.experience.rewards.rewards import Rewards
 from agents.records import Experience, Round
-from agents.rewards.rewards import Rewards
 from envs.api import EnvError
 
 

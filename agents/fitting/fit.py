@@ -18,7 +18,7 @@ from torch import Tensor
 from agents.api import Algorithm
 from agents.config import Experiment
 from agents.fitting.configs.fit import Fit
-from agents.schedules import value as scheduled
+from agents.maths.schedules import value as scheduled
 from experiment.course import Course
 from experiment.seeding import Seeds
 from supervised.accelerate import device_of, pays_off, use_cpu

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.config import NetworkOptions, NormalizeOptions
-from agents.explore import epsilon_greedy
+from agents.maths.explore import epsilon_greedy
 from agents.parts.networks import acting, normalize, torso_of
 from agents.records import Acted, Carry, forgets
 from envs.api import Array, Discrete, Spec, Step

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from agents.config import NetworkOptions, NormalizeOptions
+from agents.maths.stochastic import bounds
 from agents.parts.networks import acting, normalize, torso_of
 from agents.records import Acted, Carry
-from agents.stochastic import bounds
 from envs.api import Array, Continuous, Spec, Step
 from supervised.flat import Flat
 from supervised.networks.heads import Tanh

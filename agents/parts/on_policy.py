@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from agents.config import NetworkOptions, NormalizeOptions
+from agents.maths.returns import gae
+from agents.maths.stochastic import Stochastic
 from agents.parts.networks import acting, normalize, torso_of
 from agents.parts.normalizer import Normalizer
 from agents.records import Acted, Carry, Unroll, forgets
-from agents.returns import gae
-from agents.stochastic import Stochastic
 from envs.api import Array, Spec, Step
 from supervised.flat import Flat
 from supervised.networks.heads import Gaussian, Value

@@ -20,7 +20,7 @@ import numpy as np
 
 from agents.api import Player
 from agents.arena.match import Boards
-from agents.explore import draw
+from agents.maths.explore import draw
 from agents.play.drawing import drawing_of
 from agents.play.thoughts import Thought, strength, think
 from envs.api import CHANCE, TERMINAL, Game, GameSpec

@@ -25,8 +25,9 @@ import torch
 from torch import Tensor
 
 from agents.api import Actor, Algorithm, Enter, Parts, Player, State
-from agents.memory.ratio import EveryCollection
-from agents.memory.reservoir import Reservoir
+from agents.experience.memory.ratio import EveryCollection
+from agents.experience.memory.reservoir import Reservoir
+from agents.maths.schedules import value as scheduled
 from agents.parts.state import restore, state_of
 from agents.records import Episodes, Experience, Round, Sample
 from agents.regret.configs.deep_cfr import DeepCFR
@@ -34,7 +35,6 @@ from agents.regret.lockstep import Advantages, Strategies, Traversals, regret_ma
 from agents.regret.networks import Acting, Exploitability, Infosets, Network, StrategyPlayer
 from agents.regret.policies import TabularPlayer, table
 from agents.regret.tree import MEMORY, compile_tree
-from agents.schedules import value as scheduled
 from envs.api import Array, Game, GameSpec
 from envs.games.make import make_game
 from experiment.seeding import Seeds

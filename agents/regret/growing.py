@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.api import State, fresh
-from agents.explore import draw
+from agents.maths.explore import draw
 from agents.records import Carry, forgets
 from agents.regret.infosets import UNKNOWN, InfosetTable, fingerprints
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions

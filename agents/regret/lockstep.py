@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agents.explore import draw
+from agents.maths.explore import draw
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions
 
 Policy = Callable[[Array, Array, Array], Array]  # known [n, F], legal [n, A], seat [n] -> probabilities [n, A]

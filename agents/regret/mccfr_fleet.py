@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from agents.api import Actor, Enter, Parts, State
-from agents.memory.ratio import EveryCollection
+from agents.experience.memory.ratio import EveryCollection
 from agents.records import Episodes, Experience, Round, Sample
 from agents.regret.best_response import measures
 from agents.regret.configs.mccfr import MCCFR

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.api import State
-from agents.explore import draw
+from agents.maths.explore import draw
 from agents.parts.networks import acting
 from agents.records import Carry, forgets
 from agents.regret.best_response import nash_conv

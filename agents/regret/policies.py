@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.api import Player, fresh
-from agents.explore import draw
+from agents.maths.explore import draw
 from agents.records import Carry, forgets
 from agents.regret.forms import multiply_down
 from agents.regret.tree import Tree

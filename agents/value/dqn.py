@@ -20,16 +20,16 @@ import torch
 from torch import Tensor
 
 from agents.api import Actor, Algorithm, Parts, State
-from agents.losses import double_target, huber, max_target
-from agents.memory.choose import replay
+from agents.experience.memory.choose import replay
+from agents.experience.rewards.make import make_rewards
+from agents.experience.rewards.rewards import Rewards
+from agents.experience.rollout import actor_of
+from agents.maths.losses import double_target, huber, max_target
+from agents.maths.schedules import value as scheduled
 from agents.parts.action_values import EpsilonGreedy, QNetwork
 from agents.parts.normalizer import Normalizer
 from agents.parts.state import restore, state_of
 from agents.records import Round, Sample
-from agents.rewards.make import make_rewards
-from agents.rewards.rewards import Rewards
-from agents.rollout import actor_of
-from agents.schedules import value as scheduled
 from agents.value.configs.dqn import DQN
 from envs.api import Array, Spec
 from experiment.seeding import Seeds

@@ -23,8 +23,8 @@ import numpy as np
 import torch
 
 from agents.config import Control, Environment
+from agents.experience.rollout import make_env
 from agents.registry import parse
-from agents.rollout import make_env
 from agents.wiring import build
 from envs.api import Array, Continuous
 from scripts.suites.pairs import Absent, Floor, Row, Side, Trial, compare, rate

@@ -15,10 +15,10 @@ import torch
 
 from agents.api import Learner
 from agents.config import Control
+from agents.experience.rewards.rewards import Rewards
+from agents.experience.rollout import env_spec
 from agents.records import Carry, Experience, Round
 from agents.registry import algorithm, parse
-from agents.rewards.rewards import Rewards
-from agents.rollout import env_spec
 from envs.api import TERMINAL, Array, GameSpec, Step, VectorEnv
 from experiment.seeding import Seeds
 
@@ -243,7 +243,7 @@ def test_both_seats_learn_to_win(name: str, opposed: bool, monkeypatch: pytest.M
 
     Where the second seat's gain is not taken for the first one's loss, the first one learns to let the other win.
     """
-    monkeypatch.setattr("agents.rollout.make_game", lambda name: OneMoveEach())
+    monkeypatch.setattr("agents.experience.rollout.make_game", lambda name: OneMoveEach())
     if not opposed:
         monkeypatch.setattr("agents.records.Unroll.discount", lambda unroll, gamma: np.full(unroll.reward.shape, gamma))
     config, learner = train(DISCRETE[name], "", id="game:one_move_each")

@@ -20,9 +20,9 @@ from agents.api import Player
 from agents.arena.match import play, streams
 from agents.arena.players import PolicyPlayer
 from agents.entrants import entrant
+from agents.experience.memory.sequences import Sequences
 from agents.fleet.ray_fleet import RayFleet
 from agents.fleet.restarts import FleetError
-from agents.memory.sequences import Sequences
 from agents.records import Carry, Unroll
 from agents.registry import algorithm, parse
 from envs.api import Array, Positions

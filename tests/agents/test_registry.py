@@ -13,8 +13,8 @@ import pytest
 
 from agents.api import Algorithm
 from agents.config import Control, Experiment
+from agents.experience.rewards.configs import Rewarded
 from agents.registry import ALGORITHMS, Entry, algorithm, debugged, parse
-from agents.rewards.configs import Rewarded
 from experiment.config import Config, ConfigError, override
 from tests.runs import ROOT, RUNS, SOLVERS, spelt
 from tests.test_layering import PACKAGES

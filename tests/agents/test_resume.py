@@ -16,8 +16,8 @@ import pytest
 
 from agents.alphazero.selfplay import SelfPlay
 from agents.arena.ladder import Climber
-from agents.memory.steps import Steps
-from agents.rollout import Rollout
+from agents.experience.memory.steps import Steps
+from agents.experience.rollout import Rollout
 from experiment.checkpoint import load
 from experiment.clocks import Every
 from supervised.trained import Trained

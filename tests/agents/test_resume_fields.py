@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from agents.alphazero.config import SelfPlay
-from agents.memory.ratio import PerStep
+from agents.experience.memory.ratio import PerStep
 from agents.registry import ALGORITHMS, algorithm, parse
 from agents.regret.configs.mccfr import MCCFR
 from experiment import checkpoint

@@ -7,9 +7,9 @@ from typing import Literal
 from pydantic import model_validator
 
 from agents.config import Activation, Collection, NetworkOptions, NormalizeOptions
-from agents.memory.config import OffPolicy, ReplayOptions, starts_in_time
-from agents.rewards.configs import Rewarded
-from agents.schedules import Schedule
+from agents.experience.memory.config import OffPolicy, ReplayOptions, starts_in_time
+from agents.experience.rewards.configs import Rewarded
+from agents.maths.schedules import Schedule
 from experiment.config import Config, Fixed, Fraction, Natural, NonNegative, Positive, PositiveFloat, Several
 
 

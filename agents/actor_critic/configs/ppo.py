@@ -7,8 +7,8 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from agents.config import Collection, NetworkOptions, NormalizeOptions
-from agents.rewards.configs import Rewarded
-from agents.schedules import Schedule
+from agents.experience.rewards.configs import Rewarded
+from agents.maths.schedules import Schedule
 from experiment.config import Config, Fixed, Fraction, NonNegative, Positive, PositiveFloat
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from agents.config import Gradients, NetworkOptions, World
-from agents.schedules import Schedule
+from agents.maths.schedules import Schedule
 from experiment.config import Config, Fixed, NonNegative, Positive, PositiveFloat
 from supervised.datasets import Name
 

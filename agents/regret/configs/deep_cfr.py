@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from agents.config import Activation, EvaluationOptions, Learning, OfGame
-from agents.schedules import Schedule
+from agents.maths.schedules import Schedule
 from experiment.config import Config, Fixed, Natural, Positive, PositiveFloat, Several
 
 

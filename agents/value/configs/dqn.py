@@ -7,9 +7,9 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from agents.config import Activation, Collection, NetworkOptions, NormalizeOptions
-from agents.memory.config import OffPolicy, PrioritizedOptions, ReplayOptions, starts_in_time
-from agents.rewards.configs import Rewarded
-from agents.schedules import Schedule
+from agents.experience.memory.config import OffPolicy, PrioritizedOptions, ReplayOptions, starts_in_time
+from agents.experience.rewards.configs import Rewarded
+from agents.maths.schedules import Schedule
 from experiment.config import Config, Fixed, Fraction, Natural, Positive, PositiveFloat
 
 

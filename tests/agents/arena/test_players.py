@@ -12,7 +12,7 @@ from agents.api import fresh
 from agents.arena.players import Human, OnePly, PolicyPlayer, Random
 from agents.contenders import Uniform
 from agents.entrants import entrant, game_of, settled
-from agents.explore import draw
+from agents.maths.explore import draw
 from agents.solvers.exhaustive import play_every_line
 from envs.api import Array, Discrete, Positions
 from envs.games.make import make_game

@@ -21,9 +21,9 @@ from agents.api import Algorithm
 from agents.config import Environment, Experiment, World
 from agents.contenders import Uniform
 from agents.courses.training import Training
+from agents.experience.rollout import Rollout, make_env
 from agents.records import lived
 from agents.registry import ALGORITHMS, Entry
-from agents.rollout import Rollout, make_env
 from experiment.checkpoint import newest
 from experiment.config import Fixed, Positive
 from experiment.course import Course

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from agents.config import NetworkOptions, NormalizeOptions
+from agents.maths.stochastic import stochastic
 from agents.parts.normalizer import Normalizer
 from agents.parts.on_policy import ActorCritic, Rows, StochasticPolicy, advantages, explained_variance, rows_of
 from agents.records import Unroll
-from agents.stochastic import stochastic
 from envs.api import Actions, Continuous, Discrete, Spec, Step
 from supervised.flat import Flat
 from supervised.networks.torso import Normalize

@@ -15,11 +15,11 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from agents import explore
 from agents.api import fresh
 from agents.courses.training import Training
-from agents.memory.ratio import EveryCollection
-from agents.memory.reservoir import Reservoir
+from agents.experience.memory.ratio import EveryCollection
+from agents.experience.memory.reservoir import Reservoir
+from agents.maths import explore
 from agents.records import Experience, Round, Sample
 from agents.registry import parse
 from agents.regret import deep_cfr, lockstep

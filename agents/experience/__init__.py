@@ -1,0 +1,1 @@
+"""How experience is made, judged and kept: rollouts, memories, reward models, logs."""

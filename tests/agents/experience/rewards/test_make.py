@@ -1,0 +1,72 @@
+"""From options to reward models, and on to the memory and the loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from agents.actor_critic.configs.ppo import PPO
+from agents.api import Parts
+from agents.experience.rewards.configs import CountOptions
+from agents.experience.rewards.count import CountBonus
+from agents.experience.rewards.make import MODELS, make_rewards
+from agents.experience.rollout import env_spec
+from agents.registry import algorithm, parse
+from experiment.config import ConfigError, describe
+from experiment.seeding import Seeds
+from tests.runs import raw
+
+COUNT = {"kind": "count", "scale": 0.25, "resolution": 0.5}
+
+
+def parts(name: str, **changes: Any) -> Parts:
+    config: Any = parse(raw(name, **changes))
+    make = algorithm(config.algorithm).load().make
+    assert make is not None
+    return make(config, env_spec(config.env), Seeds(0), torch.device("cpu"))
+
+
+def test_a_model_has_its_options() -> None:
+    (model,) = make_rewards([CountOptions(scale=0.25, resolution=0.5)]).values()
+    assert isinstance(model, CountBonus)
+    assert (model.scale, model.resolution) == (0.25, 0.5)
+    assert make_rewards([]) == {}
+
+
+def test_every_kind_has_a_model() -> None:
+    kinds = next(option.type for option in describe(PPO) if option.key == "rewards[].kind")
+    assert kinds == f"one of: {', '.join(MODELS)}"
+
+
+@pytest.mark.parametrize("name", ["ppo", "dqn", "ddpg"])
+def test_the_memory_judges_by_the_models_that_the_loop_shows_experience_to(name: str) -> None:
+    made = parts(name, rewards=[COUNT])
+    assert list(made.rewards) == ["count"]
+    memory: Any = made.memory
+    judging = memory.rewards if name == "ppo" else memory.table.rewards
+    assert judging.models["count"] is made.rewards["count"]
+    assert not parts(name).rewards
+
+
+def test_screens_are_judged_too() -> None:
+    pytest.importorskip("ale_py")
+    made = parts("atari", rewards=[COUNT])
+    memory: Any = made.memory
+    assert memory.table.rewards.models["count"] is made.rewards["count"]
+
+
+@pytest.mark.parametrize(
+    ("rewards", "problem"),
+    [
+        ([COUNT, COUNT], "rewards: count stands here twice"),
+        ([COUNT | {"scal": 1}], "unknown key rewards.0.scal; did you mean 'rewards.0.scale'?"),
+        ([{"kind": "cuont"}], 'rewards.0.kind: found "cuont", expected one of: count'),
+        (COUNT, "rewards: found a mapping, expected list of sections"),
+    ],
+)
+def test_wrong_options_are_refused(rewards: Any, problem: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse(raw("ppo", rewards=rewards))
+    assert refused.value.problems == [problem]
