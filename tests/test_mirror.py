@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Tests of no single module, and what they are about.
 ELSEWHERE = {
+    "tests/agents/courses/test_fit_then_ppo.py": "a run of two phases, killed in each of them",
     "tests/agents/regret/test_cfr_runs.py": "CFR through scripts/train.py",
     "tests/agents/regret/test_matrix_game_trees.py": "three ways to the value of a game: regret/, tabular/",
     "tests/agents/search/test_search_evaluators.py": "evaluators as search asks them",
@@ -20,9 +21,11 @@ ELSEWHERE = {
     "tests/agents/test_config_fields.py": "every field of every config reaches what it configures",
     "tests/agents/test_config_round_trip.py": "every config is written and read",
     "tests/agents/test_probes.py": "every learner, on worlds whose answer is known",
+    "tests/agents/test_recurrent.py": "memory through the whole house",
     "tests/agents/test_resume.py": "every algorithm, stopped and resumed",
     "tests/agents/test_resume_fields.py": "every field of every config, changed on resume",
     "tests/envs/games/test_properties.py": "every native game, at random sizes",
+    "tests/scripts/test_extending.py": "the recipes of docs/extending.md, followed",
     "tests/test_golden.py": "the numbers of the whole house",
     "tests/test_layering.py": "the rules of the whole house",
     "tests/test_mirror.py": "the tests",
