@@ -17,7 +17,7 @@ from agents.api import Learner
 from agents.config import Control
 from agents.experience.rewards.rewards import Rewards
 from agents.experience.rollout import env_spec
-from agents.records import Carry, Experience, Round
+from agents.records import Carry, Experience, Round, Unroll
 from agents.registry import algorithm, parse
 from envs.api import TERMINAL, Array, GameSpec, Step, VectorEnv
 from experiment.seeding import Seeds
@@ -245,7 +245,12 @@ def test_both_seats_learn_to_win(name: str, opposed: bool, monkeypatch: pytest.M
     """
     monkeypatch.setattr("agents.experience.rollout.make_game", lambda name: OneMoveEach())
     if not opposed:
-        monkeypatch.setattr("agents.records.Unroll.discount", lambda unroll, gamma: np.full(unroll.reward.shape, gamma))
+
+        def friendly(*fields: Any) -> Unroll:
+            unroll = Unroll(*fields)
+            return unroll._replace(turn=np.ones_like(unroll.reward))
+
+        monkeypatch.setattr("agents.experience.rollout.Unroll", friendly)
     config, learner = train(DISCRETE[name], "", id="game:one_move_each")
     shown = np.array([[0, 0], [1, 0], [1, 1]], np.float32)
     mask = np.ones((3, 2), bool)
