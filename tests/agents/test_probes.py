@@ -20,6 +20,7 @@ from agents.registry import algorithm, parse
 from agents.rewards.rewards import Rewards
 from agents.rollout import env_spec
 from envs.api import TERMINAL, Array, GameSpec, Step, VectorEnv
+from envs.probes import DeepSea
 from experiment.seeding import Seeds
 
 CPU = torch.device("cpu")
@@ -302,3 +303,37 @@ def test_only_the_mask_tells(name: str) -> None:
     mask = (np.arange(1, 32)[:, None] >> np.arange(5) & 1).astype(bool)
     best = 4 - mask[:, ::-1].argmax(1)
     np.testing.assert_array_equal(act(config, learner, np.zeros((31, 1), np.float32), mask), best)
+
+
+def found(options: dict[str, Any], size: int, rewards: list[dict[str, Any]], seed: int) -> tuple[bool, bool]:
+    """Whether the reward at the end of the deep sea was met in training, and whether the policy then goes for it."""
+    met: list[float] = []
+    whole = DeepSea.step
+
+    def step(sea: DeepSea, action: Any) -> Any:
+        stepped = whole(sea, action)
+        met.append(stepped[1])
+        return stepped
+
+    world = options["env"] | {"options": {"size": size}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DeepSea, "step", step)
+        config, learner = train(options | {"env": world, "rewards": rewards}, "DeepSea", seed)
+    sea = DeepSea(size)
+    obs, total, over = sea.reset()[0], 0.0, False
+    while not over:
+        obs, reward, over, *_ = sea.step(act(config, learner, obs[None])[0])
+        total += reward
+    return max(met) > 0.9, total > 0.9
+
+
+PPO_AT_SEA = PPO | {
+    "rollout": {"steps": 24},
+    "learner": PPO["learner"] | {"learning_rate": 0.005, "discount": 0.99},  # type: ignore[operator]
+}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_only_who_is_curious_finds_the_end_of_the_deep_sea(seed: int) -> None:
+    assert found(PPO_AT_SEA, 10, [{"kind": "count", "scale": 0.3}], seed) == (True, True)
+    assert found(PPO_AT_SEA, 10, [], seed) == (False, False)
