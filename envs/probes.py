@@ -214,7 +214,7 @@ class DeepSea(gymnasium.Env[Array, Any]):
     """A diver sinks one row in each of `size` steps, and by one of two actions a column to the right, else to the left.
 
     A step to the right costs 0.01 / size; that from the right column, in the last row, pays 1. So who always goes right
-    gets 0.99, and who doesn't know of it learns to go left, for 0. A random policy finds it in one of 2 ** size episodes.
+    gets 0.99, and who doesn't know of it learns to go left, for 0. Random actions find it in one of 2 ** size episodes.
     Which action leads right changes with every second row, so that a preference for one of them doesn't find it either.
     Observation: row and column, one-hot each; zeros at the end. Osband et al. 2019, https://arxiv.org/abs/1908.03568
     (bsuite), but for the actions, whose meaning is drawn there.

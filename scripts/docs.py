@@ -1,7 +1,8 @@
 """Write the tables of options into the documentation: python scripts/docs.py [--check]
 
-A table stands between `<!-- options: NAME -->` and `<!-- end -->`, NAME an algorithm; `<!-- options: NAME KEY -->` is of
-the keys that begin so. It is made of the help texts of the algorithm's config. --check writes nothing, and exits with 1 if a table is out of date.
+A table stands between `<!-- options: NAME -->` and `<!-- end -->`, NAME an algorithm; `<!-- options: NAME KEY -->` has
+only the keys that begin so. It is made of the help texts of the algorithm's config. --check writes nothing, and exits
+with 1 if a table is out of date.
 """
 
 from __future__ import annotations

@@ -529,4 +529,4 @@ def test_lists_of_sections_are_read_back_and_compared_as_a_whole() -> None:
 def test_in_code_a_list_is_as_good_as_a_tuple() -> None:
     assert Net(layers=[Pool()]).layers == (Pool(),)  # type: ignore[arg-type]
     with pytest.raises(ValidationError):
-        Net(layers=[Mlp()])  # type: ignore[arg-type,list-item]
+        Net(layers=[Mlp()])  # type: ignore[arg-type]
