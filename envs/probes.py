@@ -213,11 +213,11 @@ class MaskedAction(gymnasium.Env[Array, Any]):
 class DeepSea(gymnasium.Env[Array, Any]):
     """A diver sinks one row in each of `size` steps, and by one of two actions a column to the right, else to the left.
 
-    A step to the right costs 0.01 / size; that from the right column, in the last row, pays 1. So always going right
-    gets 0.99, and who doesn't know of it learns to go left, for 0. A random policy finds it once in 2 ** size episodes.
+    A step to the right costs 0.1 / size; that from the right column, in the last row, pays 1. So who always goes right
+    gets 0.9, and who doesn't know of it learns to go left, for 0. Random actions find it in one of 2 ** size episodes.
     Which action leads right changes with every second row, so that a preference for one of them doesn't find it either.
     Observation: row and column, one-hot each; zeros at the end. Osband et al. 2019, https://arxiv.org/abs/1908.03568
-    (bsuite), but for the actions, whose meaning is drawn there.
+    (bsuite), but for the actions, whose meaning is drawn there, and the costs, which are a tenth there.
     """
 
     action_space: spaces.Space[Any] = spaces.Discrete(2)
@@ -233,7 +233,7 @@ class DeepSea(gymnasium.Env[Array, Any]):
 
     def step(self, action: Any) -> Stepped:
         right = action == self.row // 2 % 2
-        reward = float(right and self.column == self.size - 1) - (0.01 / self.size if right else 0.0)
+        reward = float(right and self.column == self.size - 1) - (0.1 / self.size if right else 0.0)
         self.row += 1
         self.column = min(self.column + 1, self.size - 1) if right else max(self.column - 1, 0)
         return self._obs(), reward, self.row == self.size, False, {}

@@ -20,6 +20,7 @@ from agents.experience.rollout import env_spec
 from agents.records import Carry, Experience, Round, Unroll
 from agents.registry import algorithm, parse
 from envs.api import TERMINAL, Array, GameSpec, Step, VectorEnv
+from envs.probes import DeepSea
 from experiment.seeding import Seeds
 
 CPU = torch.device("cpu")
@@ -307,3 +308,60 @@ def test_only_the_mask_tells(name: str) -> None:
     mask = (np.arange(1, 32)[:, None] >> np.arange(5) & 1).astype(bool)
     best = 4 - mask[:, ::-1].argmax(1)
     np.testing.assert_array_equal(act(config, learner, np.zeros((31, 1), np.float32), mask), best)
+
+
+def found(options: dict[str, Any], size: int, seed: int) -> tuple[bool, bool]:
+    """Whether the reward at the end of the deep sea was met in training, and whether the policy then goes for it."""
+    met: list[float] = []
+    whole = DeepSea.step
+
+    def step(sea: DeepSea, action: Any) -> Any:
+        stepped = whole(sea, action)
+        met.append(stepped[1])
+        return stepped
+
+    world = options["env"] | {"options": {"size": size}}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DeepSea, "step", step)
+        config, learner = train(options | {"env": world}, "DeepSea", seed)
+    sea = DeepSea(size)
+    obs, total, over = sea.reset()[0], 0.0, False
+    while not over:
+        obs, reward, over, *_ = sea.step(act(config, learner, obs[None])[0])
+        total += reward
+    return max(met) > 0.9, total > 0.8
+
+
+AT_SEA: dict[str, dict[str, Any]] = {
+    "ppo": PPO
+    | {
+        "steps": 9_216,
+        "rollout": {"steps": 24},
+        "rewards": [{"kind": "count", "scale": 0.5}],
+        "learner": PPO["learner"] | {"learning_rate": 0.005, "discount": 0.99},  # type: ignore[operator]
+    },
+    "dqn": {
+        "algorithm": "dqn",
+        "steps": 10_000,
+        "env": {"count": 8},
+        "rollout": {"steps": 1},
+        "network": {"hidden": [64]},
+        "epsilon": 0.05,
+        "rewards": [{"kind": "count", "scale": 0.2}],
+        "learner": {"learning_rate": 0.002, "batch_size": 64, "double": True, "target_interval": 50},
+        "memory": {"capacity": 10_000, "start": 100},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [
+        pytest.param(name, seed, marks=[pytest.mark.slow] * (name == "dqn" and seed > 0))
+        for name in AT_SEA
+        for seed in range(5)
+    ],
+)
+def test_only_who_is_curious_finds_the_end_of_the_deep_sea(name: str, seed: int) -> None:
+    assert found(AT_SEA[name], 10, seed) == (True, True)
+    assert found(AT_SEA[name] | {"rewards": []}, 10, seed) == (False, False)

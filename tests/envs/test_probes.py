@@ -120,12 +120,12 @@ def test_deep_sea_pays_at_its_far_end_alone() -> None:
     assert first.obs.tolist() == [[1, 0, 0, 0, 0, 0] * 2]
     steps = [env.step(np.array([action])) for action in right]
     assert [step.terminated.item() for step in steps] == [False] * 5 + [True]
-    np.testing.assert_allclose([step.reward.item() for step in steps], [-0.01 / 6] * 5 + [1 - 0.01 / 6], rtol=1e-6)
+    np.testing.assert_allclose([step.reward.item() for step in steps], [-0.1 / 6] * 5 + [1 - 0.1 / 6], rtol=1e-6)
     assert steps[4].obs.tolist() == [[0, 0, 0, 0, 0, 1] * 2]
     assert not steps[5].final_obs.any()
     for wrong in range(6):
         total = sum(env.step(np.array([action ^ (row == wrong)])).reward.item() for row, action in enumerate(right))
-        assert total == pytest.approx(-0.01 * 5 / 6), "one step to the left, and the end is missed"
+        assert total == pytest.approx(-0.1 * 5 / 6), "one step to the left, and the end is missed"
     for action in (0, 1):
         assert sum(env.step(np.array([action])).reward.item() for _ in right) <= 0, "no action is right everywhere"
     assert sum(env.step(np.array([1 - action])).reward.item() for action in right) == 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +18,8 @@ from agents.experience.rollout import env_spec
 from agents.registry import algorithm, parse
 from experiment.config import ConfigError, describe
 from experiment.seeding import Seeds
-from tests.runs import raw
+from scripts.train import main
+from tests.runs import assert_same_run, raw, train
 
 COUNT = {"kind": "count", "scale": 0.25, "resolution": 0.5}
 
@@ -55,6 +58,17 @@ def test_screens_are_judged_too() -> None:
     made = parts("atari", rewards=[COUNT])
     memory: Any = made.memory
     assert memory.table.rewards.models["count"] is made.rewards["count"]
+
+
+@pytest.mark.parametrize("name", ["ppo", "dqn", "td3"])
+def test_a_run_with_models_goes_on_as_if_it_had_never_stopped(name: str, tmp_path: Path) -> None:
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    assert train(raw(name, rewards=[COUNT]), whole) == 0
+    shutil.copytree(whole, resumed)
+    for checkpoint in sorted((resumed / "checkpoints").iterdir())[2:]:
+        shutil.rmtree(checkpoint)
+    assert main(["--resume", "--run-dir", str(resumed), "--quiet"]) == 0
+    assert_same_run(whole, resumed)
 
 
 @pytest.mark.parametrize(
