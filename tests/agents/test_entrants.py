@@ -15,18 +15,22 @@ from agents.registry import ALGORITHMS
 from envs.api import CHANCE
 from envs.games.make import make_game
 from scripts.evaluate import main
-from tests.runs import RUNS, SOLVERS, raw, train
+from tests.runs import FITS, RUNS, SOLVERS, raw, train
 
 ENTERS = {  # an environment, a match, a match with search
     **dict.fromkeys(["ppo", "ppo_continuous", "ppo_masked", "dqn", "ddpg", "td3", "atari"], ("env",)),
     **dict.fromkeys(["ppo_game", "dqn_game", *SOLVERS], ("game",)),
     "alphazero": ("game", "search"),
+    **dict.fromkeys(FITS, ("nowhere",)),
 }
 REASONS = {  # of a refusal, by what it could enter, and where it wanted to
     ("env", "game"): "was trained in an environment and plays no games",
     ("env", "search"): "was trained in an environment and plays no games",
     ("game", "env"): "plays a game, not in an environment",
     ("game", "search"): "plays without search, so nothing can follow the @",
+    ("nowhere", "env"): "acts nowhere",
+    ("nowhere", "game"): "is no agent and plays no games",
+    ("nowhere", "search"): "is no agent and plays no games",
 }
 MISFIT = (
     "was trained on tic_tac_toe and does not fit CartPole-v1"  # of who learned in a TurnEnv, which is an environment
@@ -35,19 +39,21 @@ MISFIT = (
 
 def tiny(name: str) -> dict[str, Any]:
     """A run that is over as soon as there is something to enter with."""
+    if name in FITS:
+        return FITS[name]
     if name in SOLVERS:
         return SOLVERS[name] | {"evaluation": SOLVERS[name].get("evaluation", {}) | {"every": 0}}
     return raw(name, steps=200, checkpoint={}, runtime={"actors": 1}, evaluation={"every": 0})
 
 
 def game_of(config: dict[str, Any]) -> str | None:
-    found: str | None = config.get("game") or config["env"]["id"].partition("game:")[2] or None
+    found: str | None = config.get("game") or config.get("env", {}).get("id", "").partition("game:")[2] or None
     return found
 
 
 def test_every_algorithm_is_among_them() -> None:
-    assert ENTERS.keys() == RUNS.keys() | SOLVERS.keys()
-    assert {config["algorithm"] for config in (RUNS | SOLVERS).values()} == ALGORITHMS.keys()
+    assert ENTERS.keys() == RUNS.keys() | SOLVERS.keys() | FITS.keys()
+    assert {config["algorithm"] for config in (RUNS | SOLVERS | FITS).values()} == ALGORITHMS.keys()
 
 
 @pytest.mark.parametrize("name", ENTERS)

@@ -44,7 +44,7 @@ class OffPolicy(Config):
     """rows of one update"""
     updates_per_step: Fixed[PositiveFloat] = 1.0  # updates are counted from the beginning of the run
     """gradient updates per environment step"""
-    discount: Fixed[Fraction] = 0.99  # in the rows that are stored
+    discount: Fraction = 0.99  # stored steps don't hold it: rows are made when they are sampled
     """gamma"""
     n_step: Fixed[Positive] = 1
     """rewards summed before bootstrapping"""

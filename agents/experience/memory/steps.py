@@ -61,9 +61,10 @@ def _enter(
     """
     slots, count = len(pointers.next), len(last)
     total = length * count
+    kept = max(0, made + total - slots)  # the oldest step that the new ones leave
     broken, cut = np.empty(count, np.int64), 0
     for b in range(count):
-        if last[b] < 0 or last[b] < made - slots:
+        if last[b] < kept:
             continue
         slot = last[b] % slots
         pointers.next[slot] = (made + b) % slots

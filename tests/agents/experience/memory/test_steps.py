@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agents.experience.memory.steps import Steps
@@ -185,6 +185,7 @@ class Everything:
     adds=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 3), st.booleans()), min_size=1, max_size=50),
     seed=st.integers(0, 10**6),
 )
+@example(sizes=(2, 1, 3), adds=[(0, 1, False), (1, 1, False), (0, 1, True)], seed=0)  # who is cut off is overwritten
 def test_a_memory_is_the_newest_part_of_everything(
     sizes: tuple[int, int, int], adds: list[tuple[int, int, bool]], seed: int
 ) -> None:
@@ -242,6 +243,19 @@ def test_a_memory_goes_on_from_its_state(saved_after: int) -> None:
             np.testing.assert_array_equal(found, expected)
     with pytest.raises(ValueError, match="the saved memory has n_step 3, but this one 2"):
         Steps(45, 2, GAMMA, 2).load_state_dict(through.state_dict())
+
+
+def test_a_memory_that_goes_on_discounts_as_its_run_does_now() -> None:
+    """Steps are stored, not rows: nothing in the state holds a power of the discount it was made with."""
+    unroll, before, now = history(60, 2, seed=0), Steps(45, 2, GAMMA, 3), Steps(45, 2, 0.5, 3)
+    before.add(experience(part(unroll, 0, 20)))
+    now.load_state_dict(copy.deepcopy(before.state_dict()))
+    anew = Steps(45, 2, 0.5, 3)
+    anew.add(experience(part(unroll, 0, 20)))
+    index = np.arange(before.size)
+    for expected, found in zip(anew.gather(index), now.gather(index), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert (now.gather(index).discount != before.gather(index).discount).any()
 
 
 def test_what_does_not_fit_is_refused() -> None:
