@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agents.api import Actor, Algorithm, Parts, State
+from agents.api import Actor, Algorithm, Parts
 from agents.config import Collection, Control
 from agents.experience.memory.ratio import PerStep
 from agents.experience.memory.replay import Replay
@@ -24,7 +24,7 @@ from agents.experience.memory.sequences import Sequences
 from agents.experience.memory.uniform import Uniform
 from agents.experience.rollout import actor_of
 from agents.maths.explore import epsilon_greedy
-from agents.parts.state import restore, state_of
+from agents.parts.state import Stateful
 from agents.records import Acted, Carry, Round, Sample, Unroll
 from agents.registry import ALGORITHMS, Entry
 from envs.api import Array, Discrete, Spec, Step
@@ -109,7 +109,7 @@ class Policy:
         self.flat.load(weights)
 
 
-class Learner:
+class Learner(Stateful):
     STATE = ("trained", "updates")
 
     def __init__(self, config: Recurrent, spec: Spec, seeds: Seeds) -> None:
@@ -165,12 +165,6 @@ class Learner:
     def weights(self) -> Array:
         weights: Array = self.trained.flat.weights()
         return weights
-
-    def state_dict(self) -> State:
-        return state_of(self, self.STATE)
-
-    def load_state_dict(self, state: State) -> None:
-        restore(self, self.STATE, state)
 
 
 def goals(unroll: Unroll) -> tuple[Array, Array]:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from agents.actor_critic.configs.ddpg import DDPG, NoiseOptions
-from agents.api import Actor, Algorithm, Parts, State
+from agents.api import Actor, Algorithm, Parts
 from agents.experience.memory.choose import replay
 from agents.experience.rewards.make import make_rewards
 from agents.experience.rewards.rewards import Rewards
@@ -32,7 +32,7 @@ from agents.maths.schedules import value as scheduled
 from agents.parts.critics import Critics
 from agents.parts.deterministic import DeterministicNetwork, DeterministicPolicy, middle
 from agents.parts.normalizer import Normalizer
-from agents.parts.state import restore, state_of
+from agents.parts.state import Stateful
 from agents.records import Round, Sample
 from envs.api import Array, Spec
 from experiment.seeding import Seeds
@@ -49,7 +49,7 @@ class Batch(NamedTuple):
     noise: Tensor  # [n, D] smoothing of the target action
 
 
-class Learner:
+class Learner(Stateful):
     STATE = ("policy", "critics", "normalizer", "rng", "updates")
 
     def __init__(self, config: DDPG, spec: Spec, seeds: Seeds, device: torch.device, compiled: bool) -> None:
@@ -137,12 +137,6 @@ class Learner:
     def weights(self) -> Array:
         self.normalizer.write()
         return self.policy.flat.weights()
-
-    def state_dict(self) -> State:
-        return state_of(self, self.STATE)
-
-    def load_state_dict(self, state: State) -> None:
-        restore(self, self.STATE, state)
 
 
 def make(config: DDPG, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:

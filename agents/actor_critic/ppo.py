@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from agents.actor_critic.configs.ppo import PPO
-from agents.api import Actor, Algorithm, Parts, State
+from agents.api import Actor, Algorithm, Parts
 from agents.experience.memory.latest import Latest
 from agents.experience.memory.ratio import EveryCollection
 from agents.experience.rewards.make import make_rewards
@@ -33,7 +33,7 @@ from agents.maths.schedules import value as scheduled
 from agents.maths.stochastic import stochastic
 from agents.parts.normalizer import Normalizer
 from agents.parts.on_policy import ActorCritic, Rows, StochasticPolicy, explained_variance, rows_of
-from agents.parts.state import restore, state_of
+from agents.parts.state import Stateful
 from agents.records import Round, Sample, Unroll
 from envs.api import Array, Spec
 from experiment.seeding import Seeds
@@ -41,7 +41,7 @@ from supervised.accelerate import accelerate, pays_off
 from supervised.trained import Found, Trained, TrainState
 
 
-class Learner:
+class Learner(Stateful):
     STATE = ("trained", "normalizer", "rng", "explained_variance", "updates")
 
     def __init__(self, config: PPO, spec: Spec, seeds: Seeds, device: torch.device, compiled: bool) -> None:
@@ -156,12 +156,6 @@ class Learner:
     def weights(self) -> Array:
         self.normalizer.write()
         return self.trained.flat.weights(self.network.acting)
-
-    def state_dict(self) -> State:
-        return state_of(self, self.STATE)
-
-    def load_state_dict(self, state: State) -> None:
-        restore(self, self.STATE, state)
 
 
 def make(config: PPO, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:

@@ -34,7 +34,7 @@ from agents.experience.memory.replay import Replay
 from agents.experience.memory.table import Table
 from agents.experience.memory.uniform import Uniform
 from agents.maths.schedules import value as scheduled
-from agents.parts.state import restore, state_of
+from agents.parts.state import Stateful
 from agents.records import Round, Sample
 from agents.search.evaluators import Network
 from agents.search.players import SearchPlayer
@@ -45,7 +45,7 @@ from supervised.accelerate import pays_off
 from supervised.trained import Found, Trained
 
 
-class Learner:
+class Learner(Stateful):
     STATE = ("trained", "rng", "updates")
 
     def __init__(self, config: AlphaZero, game: Game, seeds: Seeds, device: torch.device, compiled: bool) -> None:
@@ -102,12 +102,6 @@ class Learner:
     def weights(self) -> Array:
         weights: Array = self.trained.flat.weights()
         return weights
-
-    def state_dict(self) -> State:
-        return state_of(self, self.STATE)
-
-    def load_state_dict(self, state: State) -> None:
-        restore(self, self.STATE, state)
 
 
 def turned(rows: Moves, symmetries: list[Any], rng: np.random.Generator) -> Moves:

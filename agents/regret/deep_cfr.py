@@ -28,7 +28,7 @@ from agents.api import Actor, Algorithm, Enter, Parts, Player, State
 from agents.experience.memory.ratio import EveryCollection
 from agents.experience.memory.reservoir import Reservoir
 from agents.maths.schedules import value as scheduled
-from agents.parts.state import restore, state_of
+from agents.parts.state import Stateful
 from agents.records import Episodes, Experience, Round, Sample
 from agents.regret.configs.deep_cfr import DeepCFR
 from agents.regret.lockstep import Advantages, Strategies, Traversals, regret_matching, traverse, turn
@@ -44,7 +44,7 @@ from supervised.trained import Found, Trained
 # Learning ------------------------------------------------------------------------------------------------------------
 
 
-class Learner:
+class Learner(Stateful):
     """`networks` [P, N] are the seats' finished advantage networks, `past` [C, N] all there were, one a round."""
 
     STATE = ("strategy", "advantage", "networks", "past", "updates")
@@ -116,12 +116,6 @@ class Learner:
     def weights(self) -> Array:
         average = self.past if self.config.average == "mixture" else self.strategy.flat.weights()
         return np.concatenate([self.networks.ravel(), average.ravel()])
-
-    def state_dict(self) -> State:
-        return state_of(self, self.STATE)
-
-    def load_state_dict(self, state: State) -> None:
-        restore(self, self.STATE, state)
 
 
 def linear(iteration: Tensor, newest: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from agents.api import Actor, Algorithm, Parts, State
+from agents.api import Actor, Algorithm, Parts
 from agents.experience.memory.choose import replay
 from agents.experience.rewards.make import make_rewards
 from agents.experience.rewards.rewards import Rewards
@@ -28,7 +28,7 @@ from agents.maths.losses import double_target, huber, max_target
 from agents.maths.schedules import value as scheduled
 from agents.parts.action_values import EpsilonGreedy, QNetwork
 from agents.parts.normalizer import Normalizer
-from agents.parts.state import restore, state_of
+from agents.parts.state import Stateful
 from agents.records import Round, Sample
 from agents.value.configs.dqn import DQN
 from envs.api import Array, Spec
@@ -47,7 +47,7 @@ class Batch(NamedTuple):
     weight: Tensor | None  # [n] importance weights
 
 
-class Learner:
+class Learner(Stateful):
     STATE = ("trained", "normalizer", "updates", "steps")
 
     def __init__(self, config: DQN, spec: Spec, seeds: Seeds, device: torch.device, compiled: bool) -> None:
@@ -121,12 +121,6 @@ class Learner:
     def weights(self) -> Array:
         self.normalizer.write()
         return self.trained.flat.weights()
-
-    def state_dict(self) -> State:
-        return state_of(self, self.STATE)
-
-    def load_state_dict(self, state: State) -> None:
-        restore(self, self.STATE, state)
 
 
 def make(config: DQN, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from agents.api import State
-from agents.parts.state import restore, state_of
+from agents.parts.state import Stateful
 from envs.normalize import Moments
 
-NAMES = ("moments", "rng", "table", "updates")
 
+class Owner(Stateful):
+    STATE = ("moments", "rng", "table", "updates")
 
-class Owner:
     def __init__(self, seed: int) -> None:
         self.moments = Moments(())
         self.rng = np.random.default_rng(seed)
@@ -29,11 +29,11 @@ class Owner:
 def test_an_owner_goes_on_as_the_one_that_was_saved() -> None:
     owner, other = Owner(0), Owner(1)
     owner.live()
-    saved = state_of(owner, NAMES)
+    saved = owner.state_dict()
     future = [owner.live() for _ in range(3)]
-    restore(other, NAMES, saved)
+    other.load_state_dict(saved)
     assert [other.live() for _ in range(3)] == future, "and what was saved is a copy"
-    restore(other, NAMES, saved | {"updates": 7})
+    other.load_state_dict(saved | {"updates": 7})
     assert other.live()[3] == 8
 
 
@@ -41,5 +41,5 @@ def test_an_owner_goes_on_as_the_one_that_was_saved() -> None:
 def test_a_state_of_other_parts_is_refused_by_name(other: State) -> None:
     owner = Owner(0)
     with pytest.raises(ValueError, match=r"another version of .*test_state.*moments, rng, table, updates"):
-        restore(owner, NAMES, other)
+        owner.load_state_dict(other)
     assert owner.updates == 0
