@@ -24,7 +24,7 @@ from agents.experience.memory.sequences import Sequences
 from agents.experience.memory.uniform import Uniform
 from agents.experience.rollout import actor_of
 from agents.maths.explore import epsilon_greedy
-from agents.parts.state import Stateful
+from agents.parts.state import Assembled
 from agents.records import Acted, Carry, Round, Sample, Unroll
 from agents.registry import ALGORITHMS, Entry
 from envs.api import Array, Discrete, Spec, Step
@@ -109,7 +109,7 @@ class Policy:
         self.flat.load(weights)
 
 
-class Learner(Stateful):
+class Learner(Assembled):
     STATE = ("trained", "updates")
 
     def __init__(self, config: Recurrent, spec: Spec, seeds: Seeds) -> None:

@@ -32,7 +32,7 @@ from agents.maths.schedules import value as scheduled
 from agents.parts.critics import Critics
 from agents.parts.deterministic import DeterministicNetwork, DeterministicPolicy, middle
 from agents.parts.normalizer import Normalizer
-from agents.parts.state import Stateful
+from agents.parts.state import Assembled
 from agents.records import Round, Sample
 from envs.api import Array, Spec
 from experiment.seeding import Seeds
@@ -49,7 +49,7 @@ class Batch(NamedTuple):
     noise: Tensor  # [n, D] smoothing of the target action
 
 
-class Learner(Stateful):
+class Learner(Assembled):
     STATE = ("policy", "critics", "normalizer", "rng", "updates")
 
     def __init__(self, config: DDPG, spec: Spec, seeds: Seeds, device: torch.device, compiled: bool) -> None:

@@ -33,7 +33,7 @@ from agents.maths.schedules import value as scheduled
 from agents.maths.stochastic import stochastic
 from agents.parts.normalizer import Normalizer
 from agents.parts.on_policy import ActorCritic, Rows, StochasticPolicy, explained_variance, rows_of
-from agents.parts.state import Stateful
+from agents.parts.state import Assembled
 from agents.records import Round, Sample, Unroll
 from envs.api import Array, Spec
 from experiment.seeding import Seeds
@@ -41,7 +41,7 @@ from supervised.accelerate import accelerate, pays_off
 from supervised.trained import Found, Trained, TrainState
 
 
-class Learner(Stateful):
+class Learner(Assembled):
     STATE = ("trained", "normalizer", "rng", "explained_variance", "updates")
 
     def __init__(self, config: PPO, spec: Spec, seeds: Seeds, device: torch.device, compiled: bool) -> None:

@@ -34,7 +34,7 @@ from agents.experience.memory.replay import Replay
 from agents.experience.memory.table import Table
 from agents.experience.memory.uniform import Uniform
 from agents.maths.schedules import value as scheduled
-from agents.parts.state import Stateful
+from agents.parts.state import Assembled
 from agents.records import Round, Sample
 from agents.search.evaluators import Network
 from agents.search.players import SearchPlayer
@@ -45,7 +45,7 @@ from supervised.accelerate import pays_off
 from supervised.trained import Found, Trained
 
 
-class Learner(Stateful):
+class Learner(Assembled):
     STATE = ("trained", "rng", "updates")
 
     def __init__(self, config: AlphaZero, game: Game, seeds: Seeds, device: torch.device, compiled: bool) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 from agents.api import State
 
 
-class Stateful:
+class Assembled:
     """Its state is that of the attributes that STATE names: generators, what has a `state_dict`, arrays, plain values.
 
-    class Learner(Stateful):
+    class Learner(Assembled):
         STATE = ("trained", "normalizer", "rng", "updates")
     """
 

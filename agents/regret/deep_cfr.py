@@ -28,7 +28,7 @@ from agents.api import Actor, Algorithm, Enter, Parts, Player, State
 from agents.experience.memory.ratio import EveryCollection
 from agents.experience.memory.reservoir import Reservoir
 from agents.maths.schedules import value as scheduled
-from agents.parts.state import Stateful
+from agents.parts.state import Assembled
 from agents.records import Episodes, Experience, Round, Sample
 from agents.regret.configs.deep_cfr import DeepCFR
 from agents.regret.lockstep import Advantages, Strategies, Traversals, regret_matching, traverse, turn
@@ -44,7 +44,7 @@ from supervised.trained import Found, Trained
 # Learning ------------------------------------------------------------------------------------------------------------
 
 
-class Learner(Stateful):
+class Learner(Assembled):
     """`networks` [P, N] are the seats' finished advantage networks, `past` [C, N] all there were, one a round."""
 
     STATE = ("strategy", "advantage", "networks", "past", "updates")

@@ -28,7 +28,7 @@ from agents.maths.losses import double_target, huber, max_target
 from agents.maths.schedules import value as scheduled
 from agents.parts.action_values import EpsilonGreedy, QNetwork
 from agents.parts.normalizer import Normalizer
-from agents.parts.state import Stateful
+from agents.parts.state import Assembled
 from agents.records import Round, Sample
 from agents.value.configs.dqn import DQN
 from envs.api import Array, Spec
@@ -47,7 +47,7 @@ class Batch(NamedTuple):
     weight: Tensor | None  # [n] importance weights
 
 
-class Learner(Stateful):
+class Learner(Assembled):
     STATE = ("trained", "normalizer", "updates", "steps")
 
     def __init__(self, config: DQN, spec: Spec, seeds: Seeds, device: torch.device, compiled: bool) -> None:

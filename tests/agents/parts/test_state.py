@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from agents.api import State
-from agents.parts.state import Stateful
+from agents.parts.state import Assembled
 from envs.normalize import Moments
 
 
-class Owner(Stateful):
+class Owner(Assembled):
     STATE = ("moments", "rng", "table", "updates")
 
     def __init__(self, seed: int) -> None:
