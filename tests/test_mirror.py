@@ -15,7 +15,6 @@ ELSEWHERE = {
     "tests/agents/search/test_search_evaluators.py": "evaluators as search asks them",
     "tests/agents/search/test_search_gumbel.py": "Gumbel's selection as search uses it",
     "tests/agents/search/test_search_reuse.py": "trees that are kept for the next move",
-    "tests/agents/search/test_search_streams.py": "random streams in whole searches",
     "tests/agents/search/test_search_textbook.py": "search against searches that are written down plainly",
     "tests/agents/test_compiled.py": "every learner's update, compiled",
     "tests/agents/test_config_fields.py": "every field of every config reaches what it configures",

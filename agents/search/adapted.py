@@ -9,9 +9,9 @@ from agents.search.gumbel import Plan
 from agents.search.kernels import kernel
 from agents.search.leaves import checked, expand_rows, movable, not_finite, room_for, rooms, roots, some, walk_rows
 from agents.search.selection import Rule
-from agents.search.streams import words
 from agents.search.tree import Tree, back_up, mean
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions
+from envs.streams import words
 
 
 @kernel

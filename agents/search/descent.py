@@ -5,11 +5,11 @@ from __future__ import annotations
 from agents.search.gumbel import Plan
 from agents.search.kernels import inner
 from agents.search.selection import UCB1, Rule, choose, walk
-from agents.search.streams import shuffle
 from agents.search.tree import Tree, expand, mean
 from envs.api import CHANCE, Array
 from envs.games.native import legal_into, payoff, play
 from envs.games.rules import LUCK, is_over, to_move
+from envs.streams import shuffle
 
 CHAIN = 4  # branches that a simulation may add: no native game has more chance nodes in a row than three
 

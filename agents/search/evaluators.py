@@ -17,10 +17,10 @@ import numpy as np
 
 from agents.search.api import Estimate, Evaluator
 from agents.search.kernels import kernel
-from agents.search.streams import mix
 from envs.api import Array, Game, GameSpec, Positions
 from envs.games.native import NativeGame, observe_into
 from envs.games.rules import to_move
+from envs.streams import mix
 
 Forward = Callable[[Array, Array], tuple[Array, Array]]
 WAYS = 4  # places in which a position may stand in the cache

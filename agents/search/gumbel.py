@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.search.kernels import inner, kernel
-from agents.search.streams import gumbel
 from agents.search.tree import Tree, action_value, value_range
 from envs.api import Array
+from envs.streams import gumbel
 
 TINY = 1e-300  # a prior of 0 has no logarithm
 

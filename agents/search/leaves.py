@@ -11,9 +11,9 @@ from agents.search.descent import has_room
 from agents.search.gumbel import Plan
 from agents.search.kernels import inner, kernel
 from agents.search.selection import UCB1, Rule, walk
-from agents.search.streams import shuffle, words
 from agents.search.tree import Tree, expand
 from envs.api import CHANCE, Array, Game, GameSpec, Positions
+from envs.streams import shuffle, words
 
 
 def room_for(rows: int, positions: Positions) -> Leaves:

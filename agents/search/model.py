@@ -17,9 +17,9 @@ from agents.search.api import Estimate, Expanded, Leaves, ModelSpec
 from agents.search.gumbel import Plan
 from agents.search.leaves import checked, expand_rows, not_finite, rooms, roots, walk_rows
 from agents.search.selection import Rule
-from agents.search.streams import words
 from agents.search.tree import Tree
 from envs.api import Array, GameSpec, Positions
+from envs.streams import words
 
 
 class Prediction(NamedTuple):

@@ -11,11 +11,11 @@ from agents.search.kernels import kernel
 from agents.search.leaves import checked, finite, movable, not_finite, room_for, roots, softmax, some
 from agents.search.rollouts import Rollouts, begin_roots, play_out
 from agents.search.selection import UCB1, Rule
-from agents.search.streams import shuffle, word
 from agents.search.tree import Tree, back_up, expand
 from envs.api import Array, Positions
 from envs.games.native import NativeGame, legal_into
 from envs.games.rules import to_move
+from envs.streams import shuffle, word
 
 
 @kernel

@@ -8,9 +8,9 @@ from agents.search.api import Result
 from agents.search.gumbel import Plan, completed, improved, prepare, score_of
 from agents.search.kernels import kernel
 from agents.search.selection import GUMBEL, Rule
-from agents.search.streams import gamma
 from agents.search.tree import Tree, action_value, mean
 from envs.api import CHANCE, Array
+from envs.streams import gamma
 
 
 @kernel

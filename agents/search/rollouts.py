@@ -13,11 +13,11 @@ from agents.search.descent import CHAIN, descend, exact_into, has_room, open_eve
 from agents.search.gumbel import Plan
 from agents.search.kernels import inner, kernel
 from agents.search.selection import Rule
-from agents.search.streams import draw, seed
 from agents.search.tree import Tree, back_up
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions
 from envs.games.native import NativeGame, payoff, play, random_action
 from envs.games.rules import is_over
+from envs.streams import draw, seed
 
 
 @inner

@@ -23,9 +23,9 @@ from agents.search.descent import CHAIN
 from agents.search.gumbel import Plan, empty_plan
 from agents.search.result import noisy_roots, plan_roots, summary, variation
 from agents.search.selection import GUMBEL, PUCT, rule
-from agents.search.streams import seed
 from agents.search.tree import Tree, backward, clear, grown, plant, reroot
 from envs.api import Array, Positions
+from envs.streams import seed
 
 FIRST_ROOM = 4096  # simulations that a tree has room for at first, at most; it grows when there are more
 FIRST_PIECE = 16  # simulations between two looks at the clock, at first

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from agents.search.config import Search as Options
 from agents.search.gumbel import Plan, among_considered, completed, in_proportion
 from agents.search.kernels import inner
-from agents.search.streams import uniform
 from agents.search.tree import Tree, action_value, mean, value_range, with_reward
 from envs.api import CHANCE, Array
+from envs.streams import uniform
 
 UCB1, PUCT, GUMBEL = range(3)
 PARENT, ZERO, LOSS = range(3)

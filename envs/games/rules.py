@@ -29,9 +29,9 @@ from string import ascii_lowercase
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from envs.api import Array, GameSpec, Positions, Symmetry
+from envs.compiled import compiler
 
 WON, DRAWN, LUCK = 2, 4, 5  # a status below WON is the seat to move, from WON to DRAWN the game is over
 NATIVE = (  # the files of the games; a name's place here is the kind of its game
@@ -46,6 +46,11 @@ NATIVE = (  # the files of the games; a name's place here is the kind of its gam
 )
 ZERO, ONE = np.uint64(0), np.uint64(1)  # numba makes a float of a uint64 and a signed integer: keep to these
 _SOURCES = sorted(Path(__file__).parent.glob("*.py"))
+
+kernel = compiler(_SOURCES)
+# A kernel that makes no arrays (views are fine), compiled into whoever calls it. Numba then need not count references
+# to the arrays that it hands on; that and the calls cost more than a move does.
+rule = compiler(_SOURCES, _nrt=False, forceinline=True)
 
 Parameters = dict[str, int | float | bool | str]
 Bits = Any  # a uint64 in compiled code, which has no Python type
@@ -90,31 +95,6 @@ class Rules(NamedTuple):
     def kind(self) -> int:
         """The number by which compiled code chooses the kernels of the game."""
         return NATIVE.index(self.spec.name.partition("(")[0])
-
-
-def kernel(function: Callable[..., Any]) -> Any:
-    """Compile by numba, with a cache on disk that is void when any file of this package changes.
-
-    By itself numba looks at the file of `function` only, and would go on with old kernels that were compiled into it.
-    """
-    return _watched(njit(cache=True)(function))
-
-
-def rule(function: Callable[..., Any]) -> Any:
-    """A kernel that makes no arrays (views are fine), compiled into whoever calls it.
-
-    Numba then need not count references to the arrays that it hands on; that and the calls cost more than a move does.
-    """
-    options: dict[str, Any] = {"cache": True, "_nrt": False, "forceinline": True}
-    return _watched(njit(**options)(function))
-
-
-def _watched(compiled: Any) -> Any:
-    cache = getattr(compiled, "_cache", None)  # absent under NUMBA_DISABLE_JIT
-    if cache is not None:
-        stamps = [(source.stat().st_mtime, source.stat().st_size) for source in _SOURCES]
-        cache._cache_file._source_stamp = (cache._cache_file._source_stamp, *stamps)
-    return compiled
 
 
 @rule

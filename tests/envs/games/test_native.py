@@ -416,22 +416,6 @@ def test_a_refusal_names_the_row_and_what_is_legal() -> None:
         game.observe(positions, np.array([0, 2]))
 
 
-def test_compiled_code_is_void_when_another_file_of_the_package_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = tmp_path / "othello.py"
-    source.write_text("one")
-    monkeypatch.setattr(rules, "_SOURCES", [source])
-
-    def stamp() -> object:
-        return rules.kernel(lambda bits: bits)._cache._cache_file._source_stamp
-
-    first = stamp()
-    assert stamp() == first
-    source.write_text("three")
-    assert stamp() != first
-
-
 # One game more -------------------------------------------------------------------------------------------------------
 
 SUBTRACTION = """

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from agents.search.kernels import inner, kernel
 from envs.api import Array
+from envs.compiled import INLINED, compiler
 
 GAMMA = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd
 FIRST, SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+kernel, inner = compiler([]), compiler([], **INLINED)
 
 
 @inner

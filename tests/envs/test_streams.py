@@ -1,20 +1,12 @@
 from __future__ import annotations
 
-import ast
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numba import njit
 from scipy import stats
 
-import agents.search
-from agents.search import config
-from agents.search.streams import below, draw, gamma, gumbel, seed, uniform, words
 from envs.api import Array
-from experiment.config import table
-
-HERE = Path(agents.search.__file__).parent
+from envs.streams import below, draw, gamma, gumbel, seed, uniform, words
 
 
 @njit(cache=False)
@@ -50,19 +42,3 @@ def test_neighbouring_seeds_begin_apart() -> None:
     assert len(set(found.tolist())) == 1000
     bits = np.unpackbits(found.view(np.uint8)).reshape(1000, 64).mean(0)
     assert np.abs(bits - 0.5).max() < 5 * 0.5 / np.sqrt(1000)
-
-
-def test_every_option_of_a_search_is_read() -> None:
-    read = {
-        node.attr
-        for name in ("search", "selection", "players")
-        for node in ast.walk(ast.parse((HERE / f"{name}.py").read_text()))
-        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
-        if ast.unparse(node.value) in ("options", "self.options")
-    }
-    assert set(config.Search.model_fields) <= read
-
-
-def test_the_page_about_search_lists_its_options() -> None:
-    page = (HERE.parents[1] / "docs" / "search.md").read_text()
-    assert table(config.Search) in page

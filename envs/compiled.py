@@ -1,0 +1,35 @@
+"""Compiled by numba, with a cache on disk that is void when any file changes that the code is made of.
+
+    kernel = compiler(sorted(Path(__file__).parent.glob("*.py")))
+
+    @kernel
+    def total(values): ...
+
+By itself numba looks at the file of the function only, and would go on with old kernels that were compiled into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+
+STREAMS = Path(__file__).with_name("streams.py")  # a source of whatever draws from streams
+# Inlined: what many arrays are handed to is slow to call.
+INLINED: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
+
+
+def compiler(sources: Iterable[Path], **options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """A decorator that compiles. sources: the files whose functions are compiled into those that it is given."""
+    stamps = [(source.stat().st_mtime, source.stat().st_size) for source in sources]
+
+    def compile(function: Callable[..., Any]) -> Any:
+        compiled = njit(cache=True, **options)(function)
+        cache = getattr(compiled, "_cache", None)  # absent under NUMBA_DISABLE_JIT
+        if cache is not None:
+            cache._cache_file._source_stamp = (cache._cache_file._source_stamp, *stamps)
+        return compiled
+
+    return compile
