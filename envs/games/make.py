@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable
 
 from envs.api import Game
 from envs.games.native import GAMES, NativeGame
-from envs.games.rules import Parameters
+from envs.names import parameters, split
 
 OTHERS: dict[str, Callable[[str], Game]] = {}  # by what stands before the brackets; games that are no part of Sparring
 
@@ -21,10 +20,7 @@ def make_game(name: str, native: bool = True) -> Game:
     be played in turns, and where OpenSpiel is needed but not installed.
     """
     name = name.strip()
-    found = re.fullmatch(r"(\w+)(?:\((.*)\))?", name)
-    if found is None:
-        raise ValueError(f"{name!r} is not the name of a game, such as 'tic_tac_toe' or 'hex(board_size=5)'")
-    short = found[1]
+    short, given = split(name, "a game, such as 'tic_tac_toe' or 'hex(board_size=5)'")
     if short in OTHERS:
         if not native:
             raise ValueError(
@@ -32,7 +28,7 @@ def make_game(name: str, native: bool = True) -> Game:
             )
         return OTHERS[short](name)
     if native and short in GAMES:
-        rules = GAMES[short].rules(name, _parameters(name, found[2] or ""))
+        rules = GAMES[short].rules(name, parameters(name, given))
         if rules is not None:
             return NativeGame(rules)
     from envs.games import open_spiel
@@ -43,19 +39,3 @@ def make_game(name: str, native: bool = True) -> Game:
         advice = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known)}"
         raise ValueError(f"no game {short!r}: {advice}")
     return open_spiel.load(name)
-
-
-def _parameters(name: str, text: str) -> Parameters:
-    """What stands between the brackets. The games that have a native version take plain values only."""
-    values: Parameters = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals or not key or not value:
-            raise ValueError(f"{name}: {part!r} is not of the form parameter=value")
-        if re.fullmatch(r"-?\d+", value):
-            values[key] = int(value)
-        elif re.fullmatch(r"-?\d*\.\d*", value) and value.strip("-") != ".":
-            values[key] = float(value)
-        else:
-            values[key] = value.lower() == "true" if value.lower() in ("true", "false") else value
-    return values

@@ -32,6 +32,7 @@ import numpy as np
 
 from envs.api import Array, GameSpec, Positions, Symmetry
 from envs.compiled import compiler
+from envs.names import Parameters as Parameters  # of a native game
 
 WON, DRAWN, LUCK = 2, 4, 5  # a status below WON is the seat to move, from WON to DRAWN the game is over
 NATIVE = (  # the files of the games; a name's place here is the kind of its game
@@ -52,7 +53,6 @@ kernel = compiler(_SOURCES)
 # to the arrays that it hands on; that and the calls cost more than a move does.
 rule = compiler(_SOURCES, _nrt=False, forceinline=True)
 
-Parameters = dict[str, int | float | bool | str]
 Bits = Any  # a uint64 in compiled code, which has no Python type
 
 
