@@ -17,8 +17,9 @@ from typing import Any
 from numba import njit
 
 STREAMS = Path(__file__).with_name("streams.py")  # a source of whatever draws from streams
-# Inlined: what many arrays are handed to is slow to call.
-INLINED: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
+# Of a function that makes no arrays (views are fine), and that becomes a part of whoever calls it. Numba then need not
+# count references to the arrays that it hands on, which costs more than many such functions do.
+INLINED: dict[str, Any] = {"_nrt": False, "forceinline": True}
 
 
 def compiler(sources: Iterable[Path], **options: Any) -> Callable[[Callable[..., Any]], Any]:

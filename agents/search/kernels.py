@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from envs.compiled import INLINED, STREAMS, compiler
+from envs.compiled import STREAMS, compiler
 from envs.games import rules
 
 KERNELS = (
@@ -16,4 +16,4 @@ _SOURCES = [*(_HERE / f"{name}.py" for name in KERNELS), *sorted(_GAMES.glob("*.
 kernel = compiler(_SOURCES)
 # A kernel that only kernels call, and that becomes a part of each of them. A tree is fifteen arrays, which are slow to
 # hand over: inlined, the same search is nearly twice as fast.
-inner = compiler(_SOURCES, **INLINED)
+inner = compiler(_SOURCES, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)

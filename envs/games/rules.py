@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from envs.api import Array, GameSpec, Positions, Symmetry
-from envs.compiled import compiler
+from envs.compiled import INLINED, compiler
 from envs.names import Parameters as Parameters  # of a native game
 
 WON, DRAWN, LUCK = 2, 4, 5  # a status below WON is the seat to move, from WON to DRAWN the game is over
@@ -49,9 +49,7 @@ ZERO, ONE = np.uint64(0), np.uint64(1)  # numba makes a float of a uint64 and a 
 _SOURCES = sorted(Path(__file__).parent.glob("*.py"))
 
 kernel = compiler(_SOURCES)
-# A kernel that makes no arrays (views are fine), compiled into whoever calls it. Numba then need not count references
-# to the arrays that it hands on; that and the calls cost more than a move does.
-rule = compiler(_SOURCES, _nrt=False, forceinline=True)
+rule = compiler(_SOURCES, **INLINED)
 
 Bits = Any  # a uint64 in compiled code, which has no Python type
 
