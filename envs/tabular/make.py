@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from envs.names import Parameters, parameters, split
-from envs.tabular import chains, grids, robots
+from envs.tabular import blackjack, chains, grids, robots
 from envs.tabular.mdp import MDP
 
 WORLDS: dict[str, Callable[..., MDP]] = {
@@ -28,6 +28,13 @@ WORLDS: dict[str, Callable[..., MDP]] = {
         chains.two_state,
         chains.random_walk,
         chains.river_swim,
+        chains.gambler,
+        chains.ab_example,
+        chains.driving_home,
+        chains.baird,
+        chains.maximization_bias,
+        chains.garnet,
+        blackjack.blackjack,
     )
 }
 

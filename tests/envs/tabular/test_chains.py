@@ -3,7 +3,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from envs.tabular.chains import random_walk, river_swim, two_state
+from envs.tabular.chains import (
+    BAIRD_FEATURES,
+    ROAD_HOME,
+    ab_example,
+    baird,
+    driving_home,
+    gambler,
+    garnet,
+    maximization_bias,
+    random_walk,
+    river_swim,
+    two_state,
+)
 
 
 def test_two_states() -> None:
@@ -36,6 +48,50 @@ def test_who_always_swims_to_the_right_gets_the_average_reward_that_is_known() -
 
 
 def test_a_chain_is_not_too_short() -> None:
-    for world in (lambda: random_walk(0), lambda: river_swim(1)):
-        with pytest.raises(ValueError, match="states is"):
-            world()
+    for world in (random_walk, river_swim, gambler, maximization_bias, garnet):
+        with pytest.raises(ValueError, match=f"{world.__name__}: .* expected"):
+            world(0)
+
+
+def test_a_gambler_stakes_what_he_has_and_needs() -> None:
+    mdp = gambler()
+    assert [int(mdp.legal[s].sum()) for s in (0, 1, 30, 50, 70, 99, 100)] == [0, 1, 30, 50, 30, 1, 0]
+    s, stake = mdp.state(70), mdp.action(30)
+    assert mdp.reward[s, stake] == 0.4
+    assert mdp.transition[s, stake, [40, 100]].tolist() == [0.6, 0.4]
+
+
+def test_the_model_of_eight_episodes() -> None:
+    """Batch TD finds what is certain in it: both states are worth 3/4."""
+    chain = ab_example().under(ab_example().uniform())
+    assert np.linalg.solve(np.eye(3) - chain.transition, chain.reward).tolist() == [0.75, 0.75, 0.0]
+
+
+def test_the_way_home_takes_what_it_took() -> None:
+    mdp = driving_home()
+    chain = mdp.under(mdp.uniform())
+    value = np.linalg.solve(np.eye(6) - chain.transition, chain.reward)
+    assert value.tolist() == [43 - minutes for _, minutes, _ in ROAD_HOME]
+
+
+def test_bairds_seven_states_are_worth_nothing() -> None:
+    mdp = baird()
+    assert not mdp.reward.any() and not mdp.terminal.any()
+    assert mdp.transition[:, mdp.action("solid")].tolist() == np.tile(np.eye(7)[6], (7, 1)).tolist()
+    assert BAIRD_FEATURES[0].tolist() == [2, 0, 0, 0, 0, 0, 0, 1] and BAIRD_FEATURES[6].tolist() == [0] * 6 + [1, 2]
+
+
+def test_the_arms_have_mean_minus_a_tenth_and_variance_one() -> None:
+    mdp = maximization_bias(arms=3)
+    assert mdp.reward[mdp.state("B"), 2:] == pytest.approx(-0.1)
+    k = mdp.outcomes.first[mdp.state("B"), mdp.action("arm 1")]
+    rewards = mdp.outcomes.reward[k : k + 21]
+    assert rewards.std() == pytest.approx(1.0) and mdp.outcomes.probability[k : k + 21] == pytest.approx(1 / 21)
+    assert mdp.legal[0].tolist() == [True, True, False, False, False]
+
+
+def test_a_random_world_is_that_of_its_seed() -> None:
+    mdp, same, other = garnet(seed=1), garnet(seed=1), garnet(seed=2)
+    assert ((mdp.transition > 0).sum(2) == 3).all()
+    np.testing.assert_array_equal(mdp.transition, same.transition)
+    assert (mdp.transition != other.transition).any()
