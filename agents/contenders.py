@@ -37,7 +37,7 @@ def contender(name: str, spec: Spec, trust: bool = False) -> Policy:
     is not trusted, or if it does not fit.
     """
     if name == "random":
-        return Uniform(spec.actions)
+        return UniformPolicy(spec.actions)
     if name.startswith("sb3:"):
         return _sb3(name, spec, trust)
     path = directory(name)
@@ -84,7 +84,7 @@ def home(name: str) -> Environment | None:
     return check(Environment, config["env"]).whole_games() if "env" in config else None
 
 
-class Uniform:
+class UniformPolicy:
     """Every legal action with the same probability, explore or not: the contender that everyone should beat."""
 
     def __init__(self, actions: Actions) -> None:

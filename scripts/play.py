@@ -20,7 +20,7 @@ from experiment import extensions
 from experiment.run import command
 
 if TYPE_CHECKING:
-    from agents.play.session import Table
+    from agents.play.session import GameTable
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -61,10 +61,10 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def the_table(asked: argparse.Namespace) -> Table:
+def the_table(asked: argparse.Namespace) -> GameTable:
     """The game and who plays it. Raises ValueError."""
     from agents.entrants import entrant, game_of
-    from agents.play.session import Table
+    from agents.play.session import GameTable
     from envs.games.make import make_game
 
     names = [name for name in (asked.against, asked.opponent) if name is not None]
@@ -74,7 +74,7 @@ def the_table(asked: argparse.Namespace) -> Table:
     if name is None:
         raise ValueError(f"--game is needed: {asked.opponent} does not say which one it was trained for")
     game = make_game(name)
-    return Table(game, [entrant(name, game, asked.trust) for name in names])
+    return GameTable(game, [entrant(name, game, asked.trust) for name in names])
 
 
 def announce(address: str, browser: bool) -> None:

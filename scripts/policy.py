@@ -18,7 +18,7 @@ from experiment import extensions
 from experiment.run import command
 
 if TYPE_CHECKING:
-    from agents.regret.tree import Tree
+    from agents.regret.tree import GameTree
     from envs.api import Array
 
 # What the first seat does in the equilibria of Kuhn poker (Kuhn 1950), over alpha from 0 to 1/3: the probability of
@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def draw(file: Path, tree: Tree, policies: dict[str, Array]) -> None:
+def draw(file: Path, tree: GameTree, policies: dict[str, Array]) -> None:
     """What the first seat does in the equilibria, over alpha, and where each policy stands."""
     import matplotlib
 

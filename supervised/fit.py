@@ -28,7 +28,7 @@ PATIENCE = 0.5  # seconds of updates after which whoever drives looks up, for a 
 CHUNK = 16_384  # held-out rows that are looked at at once
 
 
-class Fit:
+class Fitting:
     """A course (`experiment.course.Course`). An epoch takes the rows in a new order, none of them twice; what is left
     in the end and makes no whole batch waits for the next epoch.
 

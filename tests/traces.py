@@ -85,7 +85,7 @@ def _arrays(state: Any) -> Iterator[Array]:
 
 def search(selection: str, name: str, native: bool, rollouts: bool) -> Iterator[str]:
     """Trees of some positions of a game: what is at their roots, and a hash of all of them."""
-    from agents.search.config import Search as Options
+    from agents.search.config import SearchOptions
     from agents.search.dynamics import dynamics_of
     from agents.search.rollouts import Rollouts
     from agents.search.search import Search
@@ -95,7 +95,7 @@ def search(selection: str, name: str, native: bool, rollouts: bool) -> Iterator[
     game = make_game(name, native)
     positions = some_positions(make_game(name, native), 3, 3)
     evaluator = Rollouts(game, 1) if rollouts else opinion(game)
-    options = Options(selection=selection, simulations=40, proven=selection == "ucb1")  # type: ignore[arg-type]
+    options = SearchOptions(selection=selection, simulations=40, proven=selection == "ucb1")  # type: ignore[arg-type]
     tree = Search(dynamics_of(game), options)
     result = tree.run(positions, evaluator, np.arange(3, dtype=np.uint64), explore=selection != "ucb1")
     for row in range(3):
@@ -148,11 +148,11 @@ def _chances(played: Game, positions: Any) -> Array:
 def world(name: str) -> Iterator[str]:
     """Random steps in an environment."""
     from agents.config import Environment
-    from agents.contenders import Uniform
+    from agents.contenders import UniformPolicy
     from agents.experience.rollout import make_env
 
     env = make_env(Environment(id=name, max_episode_steps=None if name.startswith("game:") else 40), 3)
-    rng, step, policy = np.random.default_rng(7), env.reset(11), Uniform(env.spec.actions)
+    rng, step, policy = np.random.default_rng(7), env.reset(11), UniformPolicy(env.spec.actions)
     seen = [np.asarray(step.obs)]
     total = np.zeros(env.spec.seats)
     for _ in range(100):

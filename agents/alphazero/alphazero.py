@@ -36,7 +36,7 @@ from agents.experience.memory.uniform import Uniform
 from agents.maths.schedules import value as scheduled
 from agents.parts.state import Assembled
 from agents.records import Round, Sample
-from agents.search.evaluators import Network
+from agents.search.evaluators import NetworkEvaluator
 from agents.search.players import SearchPlayer
 from envs.api import Array, Game, GameSpec
 from envs.games.make import make_game
@@ -152,7 +152,7 @@ def searcher(config: AlphaZero, game: Game, state: State, name: str, simulations
     replica = Replica(config.network, game.spec, torch.device("cpu"))
     replica.load(state["weights"])
     return SearchPlayer(
-        name, game, Network(game, replica), config.search.model_copy(update={"simulations": simulations})
+        name, game, NetworkEvaluator(game, replica), config.search.model_copy(update={"simulations": simulations})
     )
 
 

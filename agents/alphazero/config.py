@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from agents.config import EvaluationOptions, Learning, OfGame
 from agents.maths.schedules import Schedule
-from agents.search.config import Search
+from agents.search.config import SearchOptions
 from experiment.config import Config, Fixed, Fraction, Natural, NonNegative, Positive, PositiveFloat, Several
 
 
@@ -29,14 +29,14 @@ class BoardNetwork(Config):
     """number format of the learner's convolutions and products; its parameters and its loss are always float32"""
 
 
-class SelfPlaySearch(Search):
+class SelfPlaySearch(SearchOptions):
     selection: Literal["ucb1", "puct", "gumbel"] = "gumbel"
     """what is tried next: ucb1 knows no priors, puct is AlphaZero's rule, gumbel is sequential halving at the root"""
     simulations: Positive = 32
     """descents from the root, for each move"""
 
 
-class SelfPlay(Config):
+class SelfPlayOptions(Config):
     games: Fixed[Positive] = 256
     """games played at once, over all actors together"""
     plies: Positive = 8
@@ -113,7 +113,7 @@ class AlphaZero(Learning, OfGame):
     """policy and value"""
     search: SelfPlaySearch = SelfPlaySearch()
     """the search of self-play"""
-    selfplay: SelfPlay = SelfPlay()
+    selfplay: SelfPlayOptions = SelfPlayOptions()
     """how games are played"""
     learner: AlphaZeroLearner = AlphaZeroLearner()
     """the update"""

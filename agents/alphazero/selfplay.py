@@ -18,7 +18,7 @@ from agents.api import State
 from agents.maths.explore import draw
 from agents.records import Episodes, Experience
 from agents.search.dynamics import dynamics_of
-from agents.search.evaluators import Cache, Network, from_side
+from agents.search.evaluators import Cache, NetworkEvaluator, from_side
 from agents.search.search import Search
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions
 from envs.games.make import make_game
@@ -95,7 +95,7 @@ class SelfPlay:
         self.game = make_game(config.game)
         self.count = config.selfplay.games // config.runtime.actors
         self.replica = Replica(config.network, self.game.spec, torch.device("cpu"))
-        self.network = Network(self.game, self.replica)
+        self.network = NetworkEvaluator(self.game, self.replica)
         self.cache = Cache(self.game, self.network, self.options.cache) if self.options.cache else None
         self.search = Search(dynamics_of(self.game), config.search)
         self.rng = Seeds(config.seed).generator("actor", index, incarnation)

@@ -27,7 +27,7 @@ from envs.api import Array, Step, VectorEnv
 from experiment.seeding import Seeds
 
 
-class Standing(NamedTuple):
+class Results(NamedTuple):
     """One contender's results. Intervals are 95 % bootstrap intervals of the mean; None after a single episode."""
 
     name: str
@@ -126,7 +126,7 @@ def play(policy: Policy, env: VectorEnv, seed: int, rng: np.random.Generator) ->
             carry = restart(carry, policy.initial(env.count), ended)
 
 
-def compare(results: Mapping[str, Episodes], rng: np.random.Generator) -> list[Standing]:
+def compare(results: Mapping[str, Episodes], rng: np.random.Generator) -> list[Results]:
     """A line for each contender, in the order given; differences are to the first. Episodes pair by index."""
     reference = next(iter(results.values())).returns
     standings = []
@@ -135,7 +135,7 @@ def compare(results: Mapping[str, Episodes], rng: np.random.Generator) -> list[S
             raise ValueError(f"{name} played {len(played.returns)} episodes, the first contender {len(reference)}")
         several, ours = len(played.returns) > 1, np.asarray(played.returns)
         standings.append(
-            Standing(
+            Results(
                 name=name,
                 episodes=len(ours),
                 mean=float(ours.mean()),
@@ -150,7 +150,7 @@ def compare(results: Mapping[str, Episodes], rng: np.random.Generator) -> list[S
     return standings
 
 
-def table(standings: list[Standing], title: str) -> Table:
+def table(standings: list[Results], title: str) -> Table:
     """The standings as a terminal shows them: intervals stand under what they are of."""
     shown = Table(title=title)
     shown.add_column("contender", overflow="fold")
@@ -163,7 +163,7 @@ def table(standings: list[Standing], title: str) -> Table:
     return shown
 
 
-def record(standings: list[Standing]) -> list[dict[str, Any]]:
+def record(standings: list[Results]) -> list[dict[str, Any]]:
     """The standings as JSON values: intervals are [low, high], what is not known is null."""
     return [
         {key: list(value) if isinstance(value, Interval) else value for key, value in s._asdict().items()}

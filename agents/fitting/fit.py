@@ -23,7 +23,7 @@ from experiment.course import Course
 from experiment.seeding import Seeds
 from supervised.accelerate import device_of, pays_off, use_cpu
 from supervised.datasets import Data, dataset
-from supervised.fit import Fit as Fitting
+from supervised.fit import Fitting
 from supervised.losses import LOSSES, accuracy
 from supervised.networks.predictor import Predictor
 from supervised.trained import Found, Trained

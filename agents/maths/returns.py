@@ -142,7 +142,7 @@ def retrace(
     return (q64 + _backward(r + d * after - q64, decay)).astype(reward.dtype, copy=False)
 
 
-class Steps(NamedTuple):
+class NSteps(NamedTuple):
     """What `transitions` finds for each start."""
 
     reward: Array  # [T, B] float32, sum of gamma**i * r over k <= n steps
@@ -173,7 +173,9 @@ def _transitions(
     return total, discount, last
 
 
-def transitions(reward: Array, terminated: Array, truncated: Array, gamma: float | Array, n: int, starts: int) -> Steps:
+def transitions(
+    reward: Array, terminated: Array, truncated: Array, gamma: float | Array, n: int, starts: int
+) -> NSteps:
     """n-step rows for replay: one for each of the first `starts` steps of a window [W, B] of consecutive steps.
 
     Each sums up to n rewards and stops where its episode or the window ends, so W = starts + n - 1 steps are
@@ -184,4 +186,4 @@ def transitions(reward: Array, terminated: Array, truncated: Array, gamma: float
         raise ValueError(f"a window of {len(reward)} steps can't give {starts} starts of {n} steps")
     r, ends, cuts = np.ascontiguousarray(reward), np.ascontiguousarray(terminated), np.ascontiguousarray(truncated)
     each = np.ascontiguousarray(np.broadcast_to(np.asarray(gamma, np.float64), r.shape))
-    return Steps(*_transitions(r, ends, cuts, each, n, starts))
+    return NSteps(*_transitions(r, ends, cuts, each, n, starts))

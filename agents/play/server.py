@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from agents.play.guard import Guard, Problem
-from agents.play.session import Refusal, Session, Table
+from agents.play.session import GameTable, Refusal, Session
 from agents.play.view import View, view
 from experiment.seeding import Seeds
 
@@ -57,7 +57,7 @@ class Strengthening(Deed):
 class Sessions:
     """By their keys. One request at a time changes a session, and only if it knows what has happened so far."""
 
-    def __init__(self, table: Table, seeds: Seeds) -> None:
+    def __init__(self, table: GameTable, seeds: Seeds) -> None:
         self.table, self.seeds, self.begun = table, seeds, 0
         self._kept: OrderedDict[str, tuple[Session, threading.Lock]] = OrderedDict()
         self._lock = threading.Lock()
@@ -98,7 +98,7 @@ class Sessions:
             return self._kept[key]
 
 
-def application(table: Table, seeds: Seeds, hosts: frozenset[str]) -> Guard:
+def application(table: GameTable, seeds: Seeds, hosts: frozenset[str]) -> Guard:
     """The ASGI application. hosts: the names under which it answers, with the port."""
     from fastapi import FastAPI
     from fastapi.exceptions import RequestValidationError
@@ -182,7 +182,7 @@ async def aside(work: Callable[[], View]) -> View:
     return await asyncio.wrap_future(done)
 
 
-def serve(table: Table, seeds: Seeds, port: int, ready: Callable[[str], None]) -> None:
+def serve(table: GameTable, seeds: Seeds, port: int, ready: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM. port: 0 for a free one; `ready` is told the address.
 
     Raises ValueError if the port is taken or the server is not installed.

@@ -33,7 +33,7 @@ class Refusal(ValueError):
     """What was asked for can't be done now; the message is for the person who asked."""
 
 
-class Table:
+class GameTable:
     """What all sessions share: a game and who plays it, an agent against a person or two agents against each other.
 
     Raises ValueError for a game that can't be shown without OpenSpiel. One player thinks at a time, whatever the
@@ -75,7 +75,7 @@ class Session:
     side has all others.
     """
 
-    def __init__(self, table: Table, rng: np.random.Generator) -> None:
+    def __init__(self, table: GameTable, rng: np.random.Generator) -> None:
         self.table, self.rng = table, rng
         self.simulations = [None if known is None else known.own for known in table.strengths]
         self.first = self.turn = 0

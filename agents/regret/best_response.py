@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from agents.regret.policies import checked, realization_plan
-from agents.regret.tree import Tree
+from agents.regret.tree import GameTree
 from envs.api import Array
 
 
@@ -25,7 +25,7 @@ class Response(NamedTuple):
     policy: Array  # [S]: this seat's is pure (the first of several best actions), the others' are as they were
 
 
-def best_response(tree: Tree, policy: Array, seat: int) -> Response:
+def best_response(tree: GameTree, policy: Array, seat: int) -> Response:
     """Raises ValueError for what is no policy of this tree."""
     policy = checked(tree, policy)
     values = counterfactual_values(tree, realization_plan(tree, policy), seat)
@@ -35,13 +35,13 @@ def best_response(tree: Tree, policy: Array, seat: int) -> Response:
     return Response(float(values[tree.sequence_start[seat]]), answer)
 
 
-def expected_returns(tree: Tree, policy: Array) -> Array:
+def expected_returns(tree: GameTree, policy: Array) -> Array:
     """What each seat gets on average, [P], if all follow the policy."""
     plan = realization_plan(tree, checked(tree, policy))
     return np.array([counterfactual_values(tree, plan, seat) @ plan for seat in range(tree.seats)])
 
 
-def nash_conv(tree: Tree, policy: Array) -> float:
+def nash_conv(tree: GameTree, policy: Array) -> float:
     """What the seats could gain by best responses, each alone, summed: 0 exactly at the Nash equilibria."""
     policy = checked(tree, policy)
     plan, gain, scratch = realization_plan(tree, policy), 0.0, np.empty(tree.sequences)
@@ -54,7 +54,7 @@ def nash_conv(tree: Tree, policy: Array) -> float:
     return gain
 
 
-def exploitability(tree: Tree, policy: Array) -> float:
+def exploitability(tree: GameTree, policy: Array) -> float:
     """NashConv / 2: what is lost to best responses, on average over both seats.
 
     Raises ValueError but for zero-sum games of two, for which alone it is defined.
@@ -66,14 +66,14 @@ def exploitability(tree: Tree, policy: Array) -> float:
     return nash_conv(tree, policy) / 2
 
 
-def measures(tree: Tree, policy: Array) -> dict[str, float]:
+def measures(tree: GameTree, policy: Array) -> dict[str, float]:
     """As metrics: what seat 0 gets, NashConv, and where it is defined exploitability."""
     conv = nash_conv(tree, policy)
     found = {"game/value": float(expected_returns(tree, policy)[0]), "game/nash_conv": conv}
     return found | ({"game/exploitability": conv / 2} if tree.two_player_zero_sum else {})
 
 
-def counterfactual_values(tree: Tree, plan: Array, seat: int) -> Array:
+def counterfactual_values(tree: GameTree, plan: Array, seat: int) -> Array:
     """[S]: what `seat` gets at the terminals right behind each of its sequences, times the others' reach of them.
 
     `plan` is a realization plan of all seats. The sum of these values times the seat's own plan is its expected return.

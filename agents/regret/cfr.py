@@ -27,7 +27,7 @@ from agents.api import Algorithm, State
 from agents.regret.best_response import measures
 from agents.regret.configs.cfr import CFR
 from agents.regret.forms import (
-    Rule,
+    Discounting,
     Sums,
     history_form,
     history_iterations,
@@ -35,18 +35,18 @@ from agents.regret.forms import (
     sequence_iterations,
 )
 from agents.regret.policies import TabularPlayer, normalized, realization_plan, table, uniform
-from agents.regret.tree import Progress, Tree, cached_tree, compile_tree
+from agents.regret.tree import GameTree, Progress, cached_tree, compile_tree
 from envs.api import Array, Game
 from envs.games.make import make_game
 from experiment.seeding import Seeds
 
 INF = float("inf")
 VARIANTS = {
-    "cfr": Rule(positive=INF, negative=INF, averaging=0.0, prediction=0.0),
-    "cfr_plus": Rule(positive=INF, negative=-INF, averaging=1.0, prediction=0.0),
-    "linear_cfr": Rule(positive=1.0, negative=1.0, averaging=1.0, prediction=0.0),
-    "discounted_cfr": Rule(positive=1.5, negative=0.0, averaging=2.0, prediction=0.0),
-    "predictive_cfr_plus": Rule(positive=INF, negative=-INF, averaging=2.0, prediction=1.0),
+    "cfr": Discounting(positive=INF, negative=INF, averaging=0.0, prediction=0.0),
+    "cfr_plus": Discounting(positive=INF, negative=-INF, averaging=1.0, prediction=0.0),
+    "linear_cfr": Discounting(positive=1.0, negative=1.0, averaging=1.0, prediction=0.0),
+    "discounted_cfr": Discounting(positive=1.5, negative=0.0, averaging=2.0, prediction=0.0),
+    "predictive_cfr_plus": Discounting(positive=INF, negative=-INF, averaging=2.0, prediction=1.0),
 }
 
 
@@ -59,7 +59,7 @@ class RegretMinimizer:
     """
 
     def __init__(
-        self, tree: Tree, rule: Rule = VARIANTS["cfr_plus"], alternating: bool = True, form: str = "auto"
+        self, tree: GameTree, rule: Discounting = VARIANTS["cfr_plus"], alternating: bool = True, form: str = "auto"
     ) -> None:
         self.tree, self.rule, self.alternating, self.iterations = tree, rule, alternating, 0
         self.regret, self.average = np.zeros((2, tree.sequences))
@@ -136,7 +136,7 @@ def make(config: CFR, seeds: Seeds) -> RegretMinimizer:
     return RegretMinimizer(_tree(config, make_game(config.game)), rule(config), config.updates == "alternating", form)
 
 
-def rule(config: CFR) -> Rule:
+def rule(config: CFR) -> Discounting:
     """The variant's, with the options that are set."""
     given = {"positive": config.alpha, "negative": config.beta, "averaging": config.gamma}
     return VARIANTS[config.variant]._replace(**{name: value for name, value in given.items() if value is not None})
@@ -148,12 +148,12 @@ def player(config: CFR, game: Game, state: State, name: str) -> TabularPlayer:
     return TabularPlayer(name, game, table(tree, normalized(tree, average), reach=_with_root(tree, average)))
 
 
-def _with_root(tree: Tree, average: Array) -> Array:
+def _with_root(tree: GameTree, average: Array) -> Array:
     """Summed reach [S]; an infoset that nothing of its seat's came before counts fully."""
     return np.where(tree.sequence_infoset < 0, 1.0, average)
 
 
-def _tree(config: CFR, game: Game) -> Tree:
+def _tree(config: CFR, game: Game) -> GameTree:
     progress = _announced(game)
     if config.tree_cache is None:
         return compile_tree(game, config.memory_bytes, progress)

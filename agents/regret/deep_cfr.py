@@ -32,7 +32,7 @@ from agents.parts.state import Assembled
 from agents.records import Episodes, Experience, Round, Sample
 from agents.regret.configs.deep_cfr import DeepCFR
 from agents.regret.lockstep import Advantages, Strategies, Traversals, regret_matching, traverse, turn
-from agents.regret.networks import Acting, Exploitability, Infosets, Network, StrategyPlayer
+from agents.regret.networks import HostNetwork, InfosetNetwork, Infosets, NetworkExploitability, StrategyPlayer
 from agents.regret.policies import TabularPlayer, table
 from agents.regret.tree import MEMORY, compile_tree
 from envs.api import Array, Game, GameSpec
@@ -51,7 +51,7 @@ class Learner(Assembled):
 
     def __init__(self, config: DeepCFR, game: Game, seeds: Seeds, device: torch.device, compiled: bool) -> None:
         self.config, self.seeds, self.seats = config, seeds, game.spec.seats
-        strategy, self.network = (Network(config, game).to(device) for _ in range(2))
+        strategy, self.network = (InfosetNetwork(config, game).to(device) for _ in range(2))
         for network in (strategy, self.network):
             self.renew(network, "strategy")
         learned = partial(
@@ -68,7 +68,7 @@ class Learner(Assembled):
         self.past = np.zeros((0, size), np.float32)
         self.iteration = self.updates = 0
 
-    def renew(self, network: Network, *names: str | int) -> None:
+    def renew(self, network: InfosetNetwork, *names: str | int) -> None:
         network.renew(torch.Generator().manual_seed(self.seeds.integer("learner", *names)))
 
     def begin_round(self, round: Round) -> None:
@@ -123,7 +123,7 @@ def linear(iteration: Tensor, newest: Tensor) -> Tensor:
     return iteration / newest
 
 
-class Memory:
+class Reservoirs:
     """A reservoir for each seat's advantages and one for the strategy. First the advantages of whose turn it is are
     sampled, as often as a new network needs, then the strategy."""
 
@@ -172,7 +172,7 @@ class Traverser:
     def __init__(self, config: DeepCFR, game: Game, index: int, rng: np.random.Generator) -> None:
         self.game, self.index, self.rng = game, index, rng
         self.count = config.traversals // config.runtime.actors
-        self.networks = [Acting(config, game) for _ in range(game.spec.seats)]
+        self.networks = [HostNetwork(config, game) for _ in range(game.spec.seats)]
         self.version = 0
 
     def load(self, weights: Array, version: int) -> None:
@@ -212,12 +212,12 @@ def make(config: DeepCFR, spec: GameSpec, seeds: Seeds, device: torch.device) ->
     updates = config.learner.updates + (config.learner.strategy_updates if config.average == "network" else 0)
     compiled = pays_off(config.compile, config.steps / config.traversals * updates, device)
     learner = Learner(config, make_game(config.game), seeds, device, compiled)
-    return Parts(learner, Memory(config, spec.seats, seeds), EveryCollection(updates))
+    return Parts(learner, Reservoirs(config, spec.seats, seeds), EveryCollection(updates))
 
 
-def evaluation(config: DeepCFR, seeds: Seeds, enter: Enter) -> Exploitability:
+def evaluation(config: DeepCFR, seeds: Seeds, enter: Enter) -> NetworkExploitability:
     """Raises MemoryError where the tree is too large."""
-    return Exploitability(config, make_game(config.game))
+    return NetworkExploitability(config, make_game(config.game))
 
 
 def actor(config: DeepCFR, index: int, incarnation: int) -> Actor:
@@ -227,7 +227,7 @@ def actor(config: DeepCFR, index: int, incarnation: int) -> Actor:
 
 def player(config: DeepCFR, game: Game, state: State, name: str) -> Player:
     """The average policy of a checkpoint. A mixture of networks is made a table, which needs the tree."""
-    network = Acting(config, game)
+    network = HostNetwork(config, game)
     if config.average == "network":
         return StrategyPlayer(game, network.load(network.rows(state["weights"])[game.spec.seats]), name)
     infosets = Infosets(compile_tree(game, config.evaluation.memory_bytes or MEMORY), game)

@@ -20,14 +20,14 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from agents.regret.tree import Tree
+from agents.regret.tree import GameTree
 from envs.api import CHANCE, TERMINAL, Array
 
 LANES = 4  # rows of the payoff matrix that are one vector
 FILL = 0.5  # lanes in use, at least; below it a vector is not worth its zeros
 
 
-class Rule(NamedTuple):
+class Discounting(NamedTuple):
     """What a variant does with regrets and averages after iteration t = 1, 2, ...
 
     Positive regrets are multiplied by t**positive / (t**positive + 1), others by t**negative / (t**negative + 1): inf
@@ -91,7 +91,7 @@ class SequenceForm(NamedTuple):
     parent: Array  # [I] uint32
 
 
-def sequence_form(tree: Tree, seat: int) -> SequenceForm:
+def sequence_form(tree: GameTree, seat: int) -> SequenceForm:
     """Payoffs of terminals that end the same pair of sequences are summed. Raises ValueError but for two seats."""
     if tree.seats != 2:
         raise ValueError(f"{tree.name} has {tree.seats} seats: the sequence form takes two, form=history any number")
@@ -144,7 +144,7 @@ def _blocks(row: Array, column: Array, rows: int, columns: int) -> Array:
 
 @njit(cache=True)
 def sequence_iterations(
-    n: int, done: int, rule: Rule, alternating: bool, a: SequenceForm, b: SequenceForm, x: Sums, y: Sums
+    n: int, done: int, rule: Discounting, alternating: bool, a: SequenceForm, b: SequenceForm, x: Sums, y: Sums
 ) -> None:
     """n iterations after `done`, in place: seat 0 is `a` with `x`, seat 1 is `b` with `y`."""
     for iteration in range(done + 1, done + n + 1):
@@ -252,7 +252,7 @@ class HistoryForm(NamedTuple):
     value: Array  # [N] float64
 
 
-def history_form(tree: Tree) -> HistoryForm:
+def history_form(tree: GameTree) -> HistoryForm:
     level = [0, 1]
     while level[-1] < tree.nodes:
         nodes = slice(level[-2], level[-1])
@@ -275,7 +275,7 @@ def history_form(tree: Tree) -> HistoryForm:
 
 
 @njit(cache=True)
-def history_iterations(n: int, done: int, rule: Rule, alternating: bool, form: HistoryForm, sums: Sums) -> None:
+def history_iterations(n: int, done: int, rule: Discounting, alternating: bool, form: HistoryForm, sums: Sums) -> None:
     """n iterations after `done`, in place; `sums` is of all seats, and its `value` receives the last regrets."""
     seats = form.returns.shape[1]
     for iteration in range(done + 1, done + n + 1):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.regret.policies import normalized
-from agents.regret.tree import Tree
+from agents.regret.tree import GameTree
 from envs.api import Array
 
 TOLERANCE = 1e-7  # times the largest payoff: by so much the two values may differ
@@ -22,7 +22,7 @@ class Equilibrium(NamedTuple):
     policy: Array  # [S], of both seats
 
 
-def solve(tree: Tree) -> Equilibrium:
+def solve(tree: GameTree) -> Equilibrium:
     """Value and one equilibrium. Raises ValueError for other games than zero-sum ones of two players."""
     if not tree.two_player_zero_sum:
         raise ValueError(
@@ -37,7 +37,7 @@ def solve(tree: Tree) -> Equilibrium:
     return Equilibrium(first, normalized(tree, np.maximum(weights, 0.0)))
 
 
-def _maximin(tree: Tree, seat: int) -> tuple[float, Array]:
+def _maximin(tree: GameTree, seat: int) -> tuple[float, Array]:
     """The most that `seat` can guarantee, and its realization plan.
 
     Variables: the plan x >= 0 of `seat`, and for the other seat's empty situation and each of its infosets what it can
@@ -72,7 +72,7 @@ def _maximin(tree: Tree, seat: int) -> tuple[float, Array]:
     return -float(found.fun), found.x[:count]
 
 
-def _plan_constraints(tree: Tree, seat: int) -> Array:
+def _plan_constraints(tree: GameTree, seat: int) -> Array:
     """E, sparse [1 + infosets, sequences] of a seat: x >= 0 is a realization plan if E x = (1, 0, 0, ...)."""
     from scipy.sparse import coo_array
 

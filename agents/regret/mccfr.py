@@ -28,7 +28,7 @@ from agents.regret.growing import GrowingSolver, TablePlayer
 from agents.regret.infosets import InfosetTable
 from agents.regret.policies import TabularPlayer, normalized, table
 from agents.regret.sampling import Iterations, require_two_seats
-from agents.regret.tree import Tree, compile_tree
+from agents.regret.tree import GameTree, compile_tree
 from envs.api import Array, Game
 from envs.games.make import make_game
 from experiment.seeding import Seeds
@@ -37,7 +37,7 @@ from experiment.seeding import Seeds
 class SampledRegrets:
     """A solver (`agents.api.Solver`) on a compiled tree of two seats. `exploration` None is external sampling."""
 
-    def __init__(self, tree: Tree, exploration: float | None, linear: bool, seed: int) -> None:
+    def __init__(self, tree: GameTree, exploration: float | None, linear: bool, seed: int) -> None:
         self.tree, self.iterations = tree, 0
         self.regret, self.average = np.zeros((2, tree.sequences))
         self.random = np.array([seed], np.uint64)

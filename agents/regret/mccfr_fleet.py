@@ -30,7 +30,7 @@ from agents.regret.best_response import measures
 from agents.regret.configs.mccfr import MCCFR
 from agents.regret.policies import normalized
 from agents.regret.sampling import Iterations, require_two_seats
-from agents.regret.tree import Tree, compile_tree
+from agents.regret.tree import GameTree, compile_tree
 from envs.api import Array, GameSpec
 from envs.games.make import make_game
 from experiment.seeding import Seeds
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class Sums(NamedTuple):
+class Growth(NamedTuple):
     """By how much regrets and averages grew, for each sequence."""
 
     regret: Array  # [S] float64
@@ -49,7 +49,7 @@ class Sums(NamedTuple):
 class Learner:
     """The table: `regret` and `average`, float64 [S], in units of what one actor finds."""
 
-    def __init__(self, config: MCCFR, tree: Tree) -> None:
+    def __init__(self, config: MCCFR, tree: GameTree) -> None:
         assert config.runtime is not None
         self.actors, self.iteration = config.runtime.actors, 0
         self.regret, self.average = np.zeros((2, tree.sequences))
@@ -79,15 +79,15 @@ class Learner:
 class Sum:
     """A memory: what came since the last sample, added up in order of arrival."""
 
-    def __init__(self, tree: Tree) -> None:
-        self.sums = Sums(*np.zeros((2, tree.sequences)))
+    def __init__(self, tree: GameTree) -> None:
+        self.sums = Growth(*np.zeros((2, tree.sequences)))
 
     def add(self, experience: Experience) -> None:
         for own, more in zip(self.sums, experience.rows, strict=True):
             own += more
 
     def sample(self) -> Sample:
-        found, self.sums = self.sums, Sums(*map(np.zeros_like, self.sums))
+        found, self.sums = self.sums, Growth(*map(np.zeros_like, self.sums))
         return Sample(found)
 
     def update(self, sample: Sample, priority: torch.Tensor | None) -> None:
@@ -97,13 +97,13 @@ class Sum:
         return {name: column.copy() for name, column in self.sums._asdict().items()}
 
     def load_state_dict(self, state: State) -> None:
-        self.sums = Sums(**{name: state[name].copy() for name in Sums._fields})
+        self.sums = Growth(**{name: state[name].copy() for name in Growth._fields})
 
 
 class Sampler:
     """An actor."""
 
-    def __init__(self, config: MCCFR, tree: Tree, index: int, seed: int) -> None:
+    def __init__(self, config: MCCFR, tree: GameTree, index: int, seed: int) -> None:
         self.count, self.index = config.iterations, index
         exploration = config.exploration if config.sampling == "outcome" else None
         self.advance = Iterations(tree, exploration, config.weighting == "linear")
@@ -116,7 +116,7 @@ class Sampler:
         start = self.regret.astype(np.float64)
         regret, average = start.copy(), np.zeros_like(start)
         self.advance(regret, average, self.random, self.done, self.count)
-        return Experience(Sums(regret - start, average), self.count, Episodes([], []), self.version, self.index)
+        return Experience(Growth(regret - start, average), self.count, Episodes([], []), self.version, self.index)
 
     def state_dict(self) -> State:
         return {"random": self.random.copy()}
@@ -128,10 +128,10 @@ class Sampler:
         """Nothing is held."""
 
 
-class Exploitability:
+class TableExploitability:
     """NashConv of the average policy (`agents.api.Evaluation`), by best responses in the whole tree."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: GameTree) -> None:
         self.tree = tree
 
     def __call__(self, weights: Array, steps: int) -> Mapping[str, float]:
@@ -149,7 +149,7 @@ class Exploitability:
 
 
 @lru_cache(maxsize=1)
-def _tree(name: str, memory_bytes: int) -> Tree:
+def _tree(name: str, memory_bytes: int) -> GameTree:
     """One for all parts of a run in a process. Raises ValueError for a game that isn't of two, MemoryError for a tree
     beyond `memory_bytes`."""
     game = make_game(name)
@@ -163,9 +163,9 @@ def make(config: MCCFR, spec: GameSpec, seeds: Seeds, device: torch.device) -> P
     return Parts(Learner(config, tree), Sum(tree), EveryCollection())
 
 
-def evaluation(config: MCCFR, seeds: Seeds, enter: Enter) -> Exploitability:
+def evaluation(config: MCCFR, seeds: Seeds, enter: Enter) -> TableExploitability:
     """Raises ValueError for a game that isn't of two, MemoryError for a tree beyond `memory_bytes`."""
-    return Exploitability(_tree(config.game, config.memory_bytes))
+    return TableExploitability(_tree(config.game, config.memory_bytes))
 
 
 def actor(config: MCCFR, index: int, incarnation: int) -> Actor:

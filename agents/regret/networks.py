@@ -16,13 +16,13 @@ from agents.regret.best_response import nash_conv
 from agents.regret.configs.deep_cfr import DeepCFR
 from agents.regret.lockstep import regret_matching, turn
 from agents.regret.policies import normalized, of_function, realization_plan
-from agents.regret.tree import Tree, compile_tree
+from agents.regret.tree import GameTree, compile_tree
 from envs.api import Array, Game, Positions
 from supervised.flat import Flat
 from supervised.networks.torso import initialize, mlp
 
 
-class Network(nn.Module):
+class InfosetNetwork(nn.Module):
     """What is known [B, F] -> a number for each action [B, A]: advantages, or logits of the average policy."""
 
     def __init__(self, config: DeepCFR, game: Game) -> None:
@@ -44,15 +44,15 @@ class Network(nn.Module):
         nn.init.zeros_(self.head.bias)
 
 
-class Acting:
+class HostNetwork:
     """A network on the processor, as a function of arrays: known [n, F] -> [n, A]."""
 
     def __init__(self, config: DeepCFR, game: Game) -> None:
-        network = Network(config, game)
+        network = InfosetNetwork(config, game)
         self.flat = Flat(network)
         self.forward = acting(network, torch.device("cpu"))
 
-    def load(self, weights: Array) -> Acting:
+    def load(self, weights: Array) -> HostNetwork:
         self.flat.load(weights)
         return self
 
@@ -75,7 +75,7 @@ def softmax(logits: Array, legal: Array) -> Array:
 class Infosets:
     """What the networks are told at each infoset of a tree."""
 
-    def __init__(self, tree: Tree, game: Game) -> None:
+    def __init__(self, tree: GameTree, game: Game) -> None:
         self.tree = tree
         self.legal = np.zeros((tree.infosets, game.spec.actions), bool)
         found: dict[tuple[int, str], Array] = {}
@@ -95,7 +95,7 @@ class Infosets:
         """From a row for each infoset, [I, A], to sequences [S]."""
         return normalized(self.tree, probability[self.tree.sequence_infoset, self.tree.sequence_action])
 
-    def average(self, config: DeepCFR, network: Acting, weights: Array) -> Array:
+    def average(self, config: DeepCFR, network: HostNetwork, weights: Array) -> Array:
         """The average policy [S] in a learner's weights."""
         tree, rows = self.tree, network.rows(weights)[self.tree.seats :]
         if config.average == "network":
@@ -109,7 +109,7 @@ class Infosets:
         return normalized(tree, plan)
 
 
-class Exploitability:
+class NetworkExploitability:
     """NashConv of the average policy (`agents.api.Evaluation`), by best responses in the whole tree."""
 
     def __init__(self, config: DeepCFR, game: Game) -> None:
@@ -117,7 +117,7 @@ class Exploitability:
         self.infosets: Infosets | None = None
         if config.evaluation.memory_bytes:
             self.infosets = Infosets(_tree(config, game), game)
-            self.network = Acting(config, game)
+            self.network = HostNetwork(config, game)
 
     def __call__(self, weights: Array, steps: int) -> Mapping[str, float]:
         if self.infosets is None:
@@ -137,7 +137,7 @@ class Exploitability:
 class StrategyPlayer:
     """Plays as the strategy network says."""
 
-    def __init__(self, game: Game, network: Acting, name: str) -> None:
+    def __init__(self, game: Game, network: HostNetwork, name: str) -> None:
         self.game, self.network, self.name = game, network, name
 
     def probabilities(self, positions: Positions) -> Array:
@@ -150,7 +150,7 @@ class StrategyPlayer:
         return carry, draw(self.probabilities(positions), rng.random(len(positions)))
 
 
-def _tree(config: DeepCFR, game: Game) -> Tree:
+def _tree(config: DeepCFR, game: Game) -> GameTree:
     try:
         return compile_tree(game, config.evaluation.memory_bytes)
     except MemoryError as error:

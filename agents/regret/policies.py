@@ -17,32 +17,32 @@ from agents.api import Player, fresh
 from agents.maths.explore import draw
 from agents.records import Carry, forgets
 from agents.regret.forms import multiply_down
-from agents.regret.tree import Tree
+from agents.regret.tree import GameTree
 from envs.api import Array, Game, Positions
 
-Table = Mapping[tuple[int, str], "Choice"]  # by seat and key
+PolicyTable = Mapping[tuple[int, str], "LocalPolicy"]  # by seat and key
 
 _BATCH = 4096  # positions given to a function at once
 
 
-class Choice(NamedTuple):
+class LocalPolicy(NamedTuple):
     """What a policy does at one infoset."""
 
     actions: Array  # [k] int64
     probabilities: Array  # [k] float64
 
 
-def uniform(tree: Tree) -> Array:
+def uniform(tree: GameTree) -> Array:
     """Every legal action alike."""
     return normalized(tree, np.zeros(tree.sequences))
 
 
-def random(tree: Tree, rng: np.random.Generator) -> Array:
+def random(tree: GameTree, rng: np.random.Generator) -> Array:
     """Drawn uniformly from all distributions, independently at each infoset."""
     return normalized(tree, rng.exponential(size=tree.sequences))
 
 
-def normalized(tree: Tree, weights: Array) -> Array:
+def normalized(tree: GameTree, weights: Array) -> Array:
     """Shares of non-negative `weights` [S] within each infoset; all alike where none is positive."""
     owner = tree.sequence_infoset
     grown = owner >= 0
@@ -54,14 +54,14 @@ def normalized(tree: Tree, weights: Array) -> Array:
     return policy
 
 
-def realization_plan(tree: Tree, policy: Array) -> Array:
+def realization_plan(tree: GameTree, policy: Array) -> Array:
     """[S]: with which probability a seat plays a sequence, if the others and chance do their part."""
     plan = np.ones(tree.sequences)
     multiply_down(tree.infoset_first, tree.infoset_actions, tree.infoset_parent, policy, plan)
     return plan
 
 
-def checked(tree: Tree, policy: Array) -> Array:
+def checked(tree: GameTree, policy: Array) -> Array:
     """The policy, if it is one: raises ValueError otherwise."""
     policy = np.ascontiguousarray(policy, np.float64)
     if policy.shape != (tree.sequences,):
@@ -81,7 +81,7 @@ def checked(tree: Tree, policy: Array) -> Array:
 # From and to other forms ---------------------------------------------------------------------------------------------
 
 
-def of_function(tree: Tree, game: Game, act: Callable[[Positions], Array]) -> Array:
+def of_function(tree: GameTree, game: Game, act: Callable[[Positions], Array]) -> Array:
     """The policy of `act(positions [n]) -> probabilities [n, A]`, asked at one position of each infoset.
 
     `act` sees whoever is to move; what it gives to illegal actions is left out, and the rest is made to sum to 1.
@@ -108,7 +108,7 @@ def of_function(tree: Tree, game: Game, act: Callable[[Positions], Array]) -> Ar
     return normalized(tree, weights)
 
 
-def of_player(tree: Tree, game: Game, player: Player) -> Array:
+def of_player(tree: GameTree, game: Game, player: Player) -> Array:
     """The policy of a player that tells its probabilities, or always chooses alike.
 
     Raises ValueError for one that draws its actions and doesn't tell how.
@@ -123,7 +123,7 @@ def of_player(tree: Tree, game: Game, player: Player) -> Array:
     return of_function(tree, game, getattr(player, "probabilities", always))
 
 
-def _ask(tree: Tree, act: Callable[[Positions], Array], nodes: Array, positions: Positions, weights: Array) -> None:
+def _ask(tree: GameTree, act: Callable[[Positions], Array], nodes: Array, positions: Positions, weights: Array) -> None:
     """Write what `act` does at these decision nodes into `weights` [S]."""
     found = np.asarray(act(positions), np.float64)
     infosets = tree.label[nodes]
@@ -134,7 +134,7 @@ def _ask(tree: Tree, act: Callable[[Positions], Array], nodes: Array, positions:
             raise ValueError(f"at infoset {tree.key(infoset)!r} the legal actions got {weights[own]}")
 
 
-def table(tree: Tree, policy: Array, reach: Array | None = None) -> dict[tuple[int, str], Choice]:
+def table(tree: GameTree, policy: Array, reach: Array | None = None) -> dict[tuple[int, str], LocalPolicy]:
     """A policy [S] by (seat, key).
 
     A position of a game of perfect information may be several infosets: it gets their mean, weighted with the seat's
@@ -147,11 +147,11 @@ def table(tree: Tree, policy: Array, reach: Array | None = None) -> dict[tuple[i
         weight = np.array([plan[tree.infoset_parent[infoset]] for infoset in infosets])
         weight = np.ones(len(infosets)) if weight.sum() <= 0 else weight
         rows = np.stack([policy[tree.slice(infoset)] for infoset in infosets])
-        found[name] = Choice(tree.sequence_action[own].astype(np.int64), weight @ rows / weight.sum())
+        found[name] = LocalPolicy(tree.sequence_action[own].astype(np.int64), weight @ rows / weight.sum())
     return found
 
 
-def by_action(tree: Tree, values: Array, infoset: str, seat: int = 0) -> dict[int, float]:
+def by_action(tree: GameTree, values: Array, infoset: str, seat: int = 0) -> dict[int, float]:
     """Policy, regrets or any values [S] at the infoset of this key: {action: value}. Raises KeyError if there is none.
 
     Seat 0 is asked unless told otherwise: keys mostly say whose they are, and then any seat will do.
@@ -163,7 +163,7 @@ def by_action(tree: Tree, values: Array, infoset: str, seat: int = 0) -> dict[in
     raise KeyError(f"{tree.name} has no infoset {infoset!r}; one of its {tree.infosets} is {tree.key(0)!r}")
 
 
-def text(tree: Tree, policy: Array, limit: int = 100) -> str:
+def text(tree: GameTree, policy: Array, limit: int = 100) -> str:
     """A readable table: for each infoset its seat, its key on one line, `action:probability`; at most `limit` rows."""
     lines = []
     for infoset in range(min(tree.infosets, limit)):
@@ -179,7 +179,7 @@ def text(tree: Tree, policy: Array, limit: int = 100) -> str:
 class TabularPlayer:
     """Draws its actions from a table (`agents.api.Player`)."""
 
-    def __init__(self, name: str, game: Game, table: Table) -> None:
+    def __init__(self, name: str, game: Game, table: PolicyTable) -> None:
         self.name, self.game, self.table = name, game, table
 
     def probabilities(self, positions: Positions) -> Array:

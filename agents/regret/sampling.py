@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from agents.regret.tree import Tree
+from agents.regret.tree import GameTree
 from envs.api import CHANCE, TERMINAL, Array
 
 SEAT, CHILD, COUNT, LABEL = range(4)  # columns of `nodes`
@@ -38,7 +38,7 @@ _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 class Iterations:
     """Those of one kind, on one tree. `exploration` None is external sampling. Raises ValueError but for two seats."""
 
-    def __init__(self, tree: Tree, exploration: float | None, linear: bool) -> None:
+    def __init__(self, tree: GameTree, exploration: float | None, linear: bool) -> None:
         require_two_seats(tree.name, tree.seats)
         self.exploration, self.linear = exploration, linear
         self.nodes, self.chance, self.returns = packed(tree), tree.chance, tree.returns
@@ -61,7 +61,7 @@ def require_two_seats(name: str, seats: int) -> None:
         )
 
 
-def packed(tree: Tree) -> Array:
+def packed(tree: GameTree) -> Array:
     """[N, 4] int32, 16 bytes for what a walk reads at a node: who moves, first child, number of children, and the
     first sequence of the infoset, or the number of the terminal."""
     label = np.where(tree.seat >= 0, tree.infoset_first[np.where(tree.seat >= 0, tree.label, 0)], tree.label)

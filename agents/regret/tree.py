@@ -51,7 +51,7 @@ Progress = Callable[[int, int], None]  # is told the depth and the number of nod
 
 
 @dataclass(frozen=True)
-class Tree:
+class GameTree:
     """See the module's docstring. No array may be changed."""
 
     name: str  # of the game
@@ -144,7 +144,7 @@ class Tree:
 # Compiling -----------------------------------------------------------------------------------------------------------
 
 
-def compile_tree(game: Game, memory_bytes: int = MEMORY, progress: Progress | None = None) -> Tree:
+def compile_tree(game: Game, memory_bytes: int = MEMORY, progress: Progress | None = None) -> GameTree:
     """Walk a whole game. Raises MemoryError, with the number of bytes, before more than `memory_bytes` are taken.
 
     A sample of games tells beforehand what is far too large; what is near the limit is refused by exact count, batch by
@@ -345,7 +345,7 @@ def _narrow(part: Array) -> Array:
 # Numbering -----------------------------------------------------------------------------------------------------------
 
 
-def _numbered(spec: GameSpec, walk: _Walk) -> Tree:
+def _numbered(spec: GameSpec, walk: _Walk) -> GameTree:
     """The arrays of a finished walk, with infosets and sequences in their final order."""
     column = {name: np.concatenate(walk.columns.pop(name)) for name in list(walk.columns)}
     seat, parent = np.array(walk.infoset_seat, np.int8), np.array(walk.infoset_parent, np.int32)
@@ -369,7 +369,7 @@ def _numbered(spec: GameSpec, walk: _Walk) -> Tree:
     sequence_infoset[sequence[spec.seats :]] = np.repeat(renumbered, count)
     sequence_action[sequence[spec.seats :]] = np.nonzero(masks)[1]
     keys = [walk.keys[infoset] for infoset in order]
-    return Tree(
+    return GameTree(
         name=spec.name,
         seats=spec.seats,
         zero_sum=spec.zero_sum,
@@ -429,7 +429,7 @@ def _order(seats: int, seat: Array, parent: Array, depth: Array, first: Array, c
 # On disk -------------------------------------------------------------------------------------------------------------
 
 
-def cached_tree(game: Game, directory: Path, memory_bytes: int = MEMORY, progress: Progress | None = None) -> Tree:
+def cached_tree(game: Game, directory: Path, memory_bytes: int = MEMORY, progress: Progress | None = None) -> GameTree:
     """The tree as an earlier call has written it under `directory`, or else compiled and written there.
 
     What lies there holds data only and is verified by digest; what is damaged is compiled anew. Its folder is named by
@@ -439,7 +439,7 @@ def cached_tree(game: Game, directory: Path, memory_bytes: int = MEMORY, progres
     if folder.is_dir():
         try:
             _, state, about = newest(folder)
-            return Tree(**about["tree"], **state["tree"])
+            return GameTree(**about["tree"], **state["tree"])
         except (CheckpointError, TypeError, KeyError):
             pass  # nothing is lost: it is made again
     tree = compile_tree(game, memory_bytes, progress)

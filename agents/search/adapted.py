@@ -8,14 +8,14 @@ from agents.search.api import Evaluator, Expanded, Leaves
 from agents.search.gumbel import Plan
 from agents.search.kernels import kernel
 from agents.search.leaves import checked, expand_rows, movable, not_finite, room_for, rooms, roots, some, walk_rows
-from agents.search.selection import Rule
-from agents.search.tree import Tree, back_up, mean
+from agents.search.selection import SelectionRule
+from agents.search.tree import SearchTree, back_up, mean
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions
 from envs.streams import words
 
 
 @kernel
-def _end_rows(tree: Tree, rule: Rule, rows: Array, nodes: Array, parents: Array, values: Array) -> None:
+def _end_rows(tree: SearchTree, rule: SelectionRule, rows: Array, nodes: Array, parents: Array, values: Array) -> None:
     """Back up leaves that need no evaluator: solved before, or else the game has ended with `values` [n, P]."""
     for index in range(len(rows)):
         row, node = rows[index], nodes[index]
@@ -40,17 +40,30 @@ class AdaptedDynamics:
     def plant(self, rows: int) -> None:
         self.positions: list[list[Positions]] = [[] for _ in range(rows)]  # [row][branch][1, ...]
 
-    def arrived(self, tree: Tree, positions: Positions) -> Array:
+    def arrived(self, tree: SearchTree, positions: Positions) -> Array:
         """Positions may be objects that can't be compared: it is taken on trust."""
         return np.ones(len(positions), bool)
 
     def begin(
-        self, tree: Tree, rule: Rule, streams: Array, rows: Array, positions: Positions, evaluator: Evaluator
+        self,
+        tree: SearchTree,
+        rule: SelectionRule,
+        streams: Array,
+        rows: Array,
+        positions: Positions,
+        evaluator: Evaluator,
     ) -> Leaves:
         return roots(rows, positions, streams)
 
     def simulate(
-        self, tree: Tree, rule: Rule, plan: Plan, streams: Array, budgets: Array, made: Array, evaluator: Evaluator
+        self,
+        tree: SearchTree,
+        rule: SelectionRule,
+        plan: Plan,
+        streams: Array,
+        budgets: Array,
+        made: Array,
+        evaluator: Evaluator,
     ) -> tuple[Leaves, bool]:
         before, full, waiting = streams.copy(), False, [room_for(0, self.game.initial(0))]
         rows = np.flatnonzero((made < budgets) & ~tree.solved[:, 0])
@@ -75,7 +88,9 @@ class AdaptedDynamics:
         words(streams, found.row, found.seed)
         return found, full
 
-    def expand(self, tree: Tree, rule: Rule, streams: Array, leaves: Leaves, evaluator: Evaluator) -> Expanded:
+    def expand(
+        self, tree: SearchTree, rule: SelectionRule, streams: Array, leaves: Leaves, evaluator: Evaluator
+    ) -> Expanded:
         logits, values = checked(self.spec, len(leaves.row), evaluator(leaves.position, leaves.seed))
         seats, legal = self.game.seat(leaves.position), self.game.legal(leaves.position)
         branches = np.empty_like(leaves.row)
@@ -89,7 +104,9 @@ class AdaptedDynamics:
     def moved(self, row: int, kept: Array) -> None:
         self.positions[row] = [self.positions[row][branch] for branch in kept]
 
-    def _step(self, tree: Tree, rule: Rule, rows: Array, nodes: Array, parents: Array) -> tuple[Leaves, Array, Array]:
+    def _step(
+        self, tree: SearchTree, rule: SelectionRule, rows: Array, nodes: Array, parents: Array
+    ) -> tuple[Leaves, Array, Array]:
         """Play the moves that lead to leaves. Those without a future are backed up.
 
         Returns the others, who moves there, and the rows of those that were backed up.
@@ -107,7 +124,7 @@ class AdaptedDynamics:
         leaves = Leaves(rows[left], nodes[left], parents[left], positions[going], np.zeros(len(left), np.uint64))
         return leaves, seats[going], rows[ended]
 
-    def _chance(self, tree: Tree, rule: Rule, streams: Array, leaves: Leaves) -> Array:
+    def _chance(self, tree: SearchTree, rule: SelectionRule, streams: Array, leaves: Leaves) -> Array:
         """Expand chance nodes, which are not evaluated. Returns their branches."""
         chance, branches = self.game.chance(leaves.position), np.empty_like(leaves.row)
         seats, values = np.full(len(leaves.row), CHANCE), np.zeros((len(leaves.row), self.spec.seats))

@@ -14,8 +14,8 @@ from envs.api import Array, GameSpec, Positions
 
 if TYPE_CHECKING:
     from agents.search.gumbel import Plan
-    from agents.search.selection import Rule
-    from agents.search.tree import Tree
+    from agents.search.selection import SelectionRule
+    from agents.search.tree import SearchTree
 
 
 class Estimate(NamedTuple):
@@ -82,16 +82,25 @@ class Dynamics(Protocol[E]):
         """Begin with trees of so many rows, and forget all others."""
         ...
 
-    def arrived(self, tree: Tree, positions: Positions) -> Array:
+    def arrived(self, tree: SearchTree, positions: Positions) -> Array:
         """Whether the root of each row is at its position, as far as that can be known: [B] bool."""
         ...
 
-    def begin(self, tree: Tree, rule: Rule, streams: Array, rows: Array, positions: Positions, evaluator: E) -> Leaves:
+    def begin(
+        self, tree: SearchTree, rule: SelectionRule, streams: Array, rows: Array, positions: Positions, evaluator: E
+    ) -> Leaves:
         """The roots of `rows`, whose trees are clear, as leaves; none if they have been evaluated already."""
         ...
 
     def simulate(
-        self, tree: Tree, rule: Rule, plan: Plan, streams: Array, budgets: Array, made: Array, evaluator: E
+        self,
+        tree: SearchTree,
+        rule: SelectionRule,
+        plan: Plan,
+        streams: Array,
+        budgets: Array,
+        made: Array,
+        evaluator: E,
     ) -> tuple[Leaves, bool]:
         """Go down from the roots until each row has a leaf that waits for the evaluator, or has made its budget.
 
@@ -100,7 +109,7 @@ class Dynamics(Protocol[E]):
         """
         ...
 
-    def expand(self, tree: Tree, rule: Rule, streams: Array, leaves: Leaves, evaluator: E) -> Expanded:
+    def expand(self, tree: SearchTree, rule: SelectionRule, streams: Array, leaves: Leaves, evaluator: E) -> Expanded:
         """Ask for estimates of n >= 1 leaves and give them their children. Raises ValueError for what is none."""
         ...
 

@@ -9,7 +9,7 @@ from pydantic import model_validator
 from experiment.config import Config, Fraction, Natural, NonNegative, Positive, PositiveFloat
 
 
-class Search(Config):
+class SearchOptions(Config):
     """How a tree of positions is grown, and what is read off it in the end."""
 
     simulations: Natural = 100

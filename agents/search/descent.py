@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from agents.search.gumbel import Plan
 from agents.search.kernels import inner
-from agents.search.selection import UCB1, Rule, choose, walk
-from agents.search.tree import Tree, expand, mean
+from agents.search.selection import UCB1, SelectionRule, choose, walk
+from agents.search.tree import SearchTree, expand, mean
 from envs.api import CHANCE, Array
 from envs.games.native import legal_into, payoff, play
 from envs.games.rules import LUCK, is_over, to_move
@@ -15,7 +15,7 @@ CHAIN = 4  # branches that a simulation may add: no native game has more chance 
 
 
 @inner
-def has_room(tree: Tree, row: int, branches: int, actions: int) -> bool:
+def has_room(tree: SearchTree, row: int, branches: int, actions: int) -> bool:
     """Whether so many more branches fit into a row of the tree, each with all actions."""
     spare = tree.visits.shape[1] - tree.nodes[row]
     return tree.branches[row] + branches <= tree.node.shape[1] and branches * actions <= spare
@@ -25,8 +25,8 @@ def has_room(tree: Tree, row: int, branches: int, actions: int) -> bool:
 def open_evenly(
     kind: int,
     board: Array,
-    tree: Tree,
-    rule: Rule,
+    tree: SearchTree,
+    rule: SelectionRule,
     streams: Array,
     row: int,
     node: int,
@@ -55,8 +55,8 @@ def open_evenly(
 def descend(
     kind: int,
     board: Array,
-    tree: Tree,
-    rule: Rule,
+    tree: SearchTree,
+    rule: SelectionRule,
     plan: Plan,
     streams: Array,
     row: int,
@@ -87,7 +87,7 @@ def descend(
 
 
 @inner
-def exact_into(kind: int, board: Array, tree: Tree, row: int, node: int, position: Array, values: Array) -> None:
+def exact_into(kind: int, board: Array, tree: SearchTree, row: int, node: int, position: Array, values: Array) -> None:
     """Write the values [P] of a solved leaf: known from former visits, or the game in `position` has just ended."""
     if tree.visits[row, node] == 0:
         values[0] = payoff(kind, board, position)

@@ -67,7 +67,7 @@ def from_side(values: Array, seat: Array, spec: GameSpec) -> Array:
     return np.take_along_axis(values, order, 1)
 
 
-class Network:
+class NetworkEvaluator:
     """A network's word on leaves. `forward` is a closed function of numpy arrays, however it computes.
 
     It is given observations float32 [n, *obs] of the seat to move, in a buffer that is overwritten by the next call,
@@ -97,7 +97,7 @@ class Network:
         return self.buffer[:n]
 
 
-class Table(NamedTuple):
+class Remembered(NamedTuple):
     """What is remembered: C places, in groups of WAYS."""
 
     position: Array  # [C, W] uint64, whole, so that positions with the same hash are told apart
@@ -109,7 +109,7 @@ class Table(NamedTuple):
 
 
 @kernel
-def _look_up(table: Table, positions: Array, source: Array, places: Array, logits: Array, values: Array) -> int:
+def _look_up(table: Remembered, positions: Array, source: Array, places: Array, logits: Array, values: Array) -> int:
     """Copy what is known, and take a place for each position that is not.
 
     source [n]: -1 for what is known, else the number of the question it waits for. places [questions]: where the answer
@@ -145,7 +145,7 @@ def _look_up(table: Table, positions: Array, source: Array, places: Array, logit
 
 @kernel
 def _remember(
-    table: Table, source: Array, places: Array, asked: Array, answers: Array, logits: Array, values: Array
+    table: Remembered, source: Array, places: Array, asked: Array, answers: Array, logits: Array, values: Array
 ) -> None:
     """Give n answers [n, A], [n, P] to all who wait, and to the table, unless a place was taken again meanwhile."""
     for index in range(len(asked)):
@@ -174,7 +174,7 @@ class Cache:
         self.evaluator, self.spec, self.words = evaluator, game.spec, len(game.rules.start)
         groups = 1 << max(0, (-(-capacity // WAYS) - 1).bit_length())
         places = groups * WAYS
-        self.table = Table(
+        self.table = Remembered(
             np.zeros((places, self.words), np.uint64),
             np.zeros(places, bool),
             np.full(places, -1, np.int64),

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from agents.search.kernels import inner, kernel
-from agents.search.tree import Tree, action_value, value_range
+from agents.search.tree import SearchTree, action_value, value_range
 from envs.api import Array
 from envs.streams import gumbel
 
@@ -65,7 +65,9 @@ def considered_visits(actions: int, simulations: int, sequence: Array) -> None:
 
 
 @inner
-def prepare(tree: Tree, plan: Plan, streams: Array, row: int, considered: int, simulations: int, noise: bool) -> None:
+def prepare(
+    tree: SearchTree, plan: Plan, streams: Array, row: int, considered: int, simulations: int, noise: bool
+) -> None:
     """Plan a search of so many simulations from a root that was expanded; without noise it is greedy."""
     first, count = tree.first[row, 0], tree.width[row, 0]
     considered_visits(min(considered, count), simulations, plan.considered[row])
@@ -75,7 +77,7 @@ def prepare(tree: Tree, plan: Plan, streams: Array, row: int, considered: int, s
 
 
 @inner
-def completed(tree: Tree, rule: Any, row: int, branch: int) -> Completed:
+def completed(tree: SearchTree, rule: Any, row: int, branch: int) -> Completed:
     """What the visited children and the evaluator's value say about every action of a branch."""
     seat, first = tree.seat[row, branch], tree.first[row, branch]
     raw = tree.raw[row, branch]
@@ -102,7 +104,7 @@ def completed(tree: Tree, rule: Any, row: int, branch: int) -> Completed:
 
 
 @inner
-def among_considered(tree: Tree, plan: Plan, q: Completed, row: int) -> int:
+def among_considered(tree: SearchTree, plan: Plan, q: Completed, row: int) -> int:
     """The root's child with the highest noise + logit + sigma(q) among those with the visits considered now."""
     visits, first = plan.considered[row, tree.visits[row, 0] - 1], tree.first[row, 0]
     best, highest = first, -math.inf
@@ -115,14 +117,14 @@ def among_considered(tree: Tree, plan: Plan, q: Completed, row: int) -> int:
 
 
 @inner
-def score_of(tree: Tree, plan: Plan, q: Completed, row: int, child: int) -> float:
+def score_of(tree: SearchTree, plan: Plan, q: Completed, row: int, child: int) -> float:
     """Noise + logit + sigma(q) of a child of the root."""
     value = action_value(tree, row, child, tree.seat[row, 0]) if tree.visits[row, child] > 0 else q.untried
     return plan.score[row, child - tree.first[row, 0]] + q.scale * (value - q.zero)
 
 
 @inner
-def improved(tree: Tree, q: Completed, row: int, branch: int, weight: Array) -> None:
+def improved(tree: SearchTree, q: Completed, row: int, branch: int, weight: Array) -> None:
     """Write softmax(logits + sigma(completed Q)) over the children of a branch to weight [count]."""
     first, seat, count = tree.first[row, branch], tree.seat[row, branch], tree.width[row, branch]
     untried, total = math.exp(q.scale * (q.untried - q.highest)), 0.0
@@ -139,7 +141,7 @@ def improved(tree: Tree, q: Completed, row: int, branch: int, weight: Array) -> 
 
 
 @inner
-def in_proportion(tree: Tree, plan: Plan, q: Completed, row: int, branch: int) -> int:
+def in_proportion(tree: SearchTree, plan: Plan, q: Completed, row: int, branch: int) -> int:
     """The child whose visits are furthest behind the improved policy (section 5): argmax of pi - n / (1 + sum n)."""
     improved(tree, q, row, branch, plan.weight)
     first, count, total = tree.first[row, branch], tree.width[row, branch], 1

@@ -10,8 +10,8 @@ from agents.search.api import Estimate, Leaves, ModelSpec
 from agents.search.descent import has_room
 from agents.search.gumbel import Plan
 from agents.search.kernels import inner, kernel
-from agents.search.selection import UCB1, Rule, walk
-from agents.search.tree import Tree, expand
+from agents.search.selection import UCB1, SelectionRule, walk
+from agents.search.tree import SearchTree, expand
 from envs.api import CHANCE, Array, Game, GameSpec, Positions
 from envs.streams import shuffle, words
 
@@ -85,7 +85,14 @@ def finite(values: Array) -> bool:
 
 @kernel
 def walk_rows(
-    tree: Tree, rule: Rule, plan: Plan, streams: Array, rows: Array, starts: Array, nodes: Array, parents: Array
+    tree: SearchTree,
+    rule: SelectionRule,
+    plan: Plan,
+    streams: Array,
+    rows: Array,
+    starts: Array,
+    nodes: Array,
+    parents: Array,
 ) -> None:
     """Go down from the branch `starts` in each of n rows, to a node and the branch above it."""
     for index in range(len(rows)):
@@ -93,7 +100,7 @@ def walk_rows(
 
 
 @kernel
-def rooms(tree: Tree, rows: Array, actions: int, room: Array) -> None:
+def rooms(tree: SearchTree, rows: Array, actions: int, room: Array) -> None:
     """Whether each of n rows has room for another branch, written to room [n]."""
     for index in range(len(rows)):
         room[index] = has_room(tree, rows[index], 1, actions)
@@ -101,8 +108,8 @@ def rooms(tree: Tree, rows: Array, actions: int, room: Array) -> None:
 
 @kernel
 def expand_rows(
-    tree: Tree,
-    rule: Rule,
+    tree: SearchTree,
+    rule: SelectionRule,
     streams: Array,
     rows: Array,
     nodes: Array,

@@ -16,8 +16,8 @@ import numpy as np
 from agents.search.api import Estimate, Expanded, Leaves, ModelSpec
 from agents.search.gumbel import Plan
 from agents.search.leaves import checked, expand_rows, not_finite, rooms, roots, walk_rows
-from agents.search.selection import Rule
-from agents.search.tree import Tree
+from agents.search.selection import SelectionRule
+from agents.search.tree import SearchTree
 from envs.api import Array, GameSpec, Positions
 from envs.streams import words
 
@@ -63,17 +63,24 @@ class ModelDynamics:
     def plant(self, rows: int) -> None:
         self.embeddings: Array | None = None  # [B, M, *] once a model has said what they are like
 
-    def arrived(self, tree: Tree, positions: Positions) -> Array:
+    def arrived(self, tree: SearchTree, positions: Positions) -> Array:
         """What was imagined is taken for what is observed now, on trust."""
         return np.ones(len(positions), bool)
 
     def begin(
-        self, tree: Tree, rule: Rule, streams: Array, rows: Array, positions: Positions, evaluator: Model
+        self, tree: SearchTree, rule: SelectionRule, streams: Array, rows: Array, positions: Positions, evaluator: Model
     ) -> Leaves:
         return roots(rows, positions, streams)
 
     def simulate(
-        self, tree: Tree, rule: Rule, plan: Plan, streams: Array, budgets: Array, made: Array, evaluator: Model
+        self,
+        tree: SearchTree,
+        rule: SelectionRule,
+        plan: Plan,
+        streams: Array,
+        budgets: Array,
+        made: Array,
+        evaluator: Model,
     ) -> tuple[Leaves, bool]:
         """The positions of leaves are the embeddings that they are reached from."""
         waiting = np.flatnonzero(made < budgets)
@@ -87,7 +94,9 @@ class ModelDynamics:
         states = rows if self.embeddings is None else self.embeddings[rows, parents]
         return Leaves(rows, nodes, parents, states, seeds), not room.all()
 
-    def expand(self, tree: Tree, rule: Rule, streams: Array, leaves: Leaves, evaluator: Model) -> Expanded:
+    def expand(
+        self, tree: SearchTree, rule: SelectionRule, streams: Array, leaves: Leaves, evaluator: Model
+    ) -> Expanded:
         row, node, parent, states, seeds = leaves
         if parent[0] < 0:
             said = evaluator.root(states, seeds)
@@ -123,7 +132,7 @@ class ModelDynamics:
         if (np.asarray(said.logits) == -np.inf).all(1).any():
             raise ValueError(f"{name}: the model's logits are not finite: there is a state without an action")
 
-    def _keep(self, tree: Tree, rows: Array, branches: Array, embedding: Array) -> None:
+    def _keep(self, tree: SearchTree, rows: Array, branches: Array, embedding: Array) -> None:
         room, old = tree.node.shape[1], self.embeddings
         if old is None or old.shape[1] < room:
             self.embeddings = np.empty((len(tree.nodes), room, *embedding.shape[1:]), embedding.dtype)

@@ -10,8 +10,8 @@ from agents.search.gumbel import Plan
 from agents.search.kernels import kernel
 from agents.search.leaves import checked, finite, movable, not_finite, room_for, roots, softmax, some
 from agents.search.rollouts import Rollouts, begin_roots, play_out
-from agents.search.selection import UCB1, Rule
-from agents.search.tree import Tree, back_up, expand
+from agents.search.selection import UCB1, SelectionRule
+from agents.search.tree import SearchTree, back_up, expand
 from envs.api import Array, Positions
 from envs.games.native import NativeGame, legal_into
 from envs.games.rules import to_move
@@ -22,8 +22,8 @@ from envs.streams import shuffle, word
 def _simulate(
     kind: int,
     board: Array,
-    tree: Tree,
-    rule: Rule,
+    tree: SearchTree,
+    rule: SelectionRule,
     plan: Plan,
     streams: Array,
     budgets: Array,
@@ -56,8 +56,8 @@ def _simulate(
 def _expand(
     kind: int,
     board: Array,
-    tree: Tree,
-    rule: Rule,
+    tree: SearchTree,
+    rule: SelectionRule,
     streams: Array,
     leaves: Leaves,
     logits: Array,
@@ -102,12 +102,18 @@ class NativeDynamics:
     def plant(self, rows: int) -> None:
         self.leaves = room_for(rows, np.empty((rows, self.words), np.uint64))
 
-    def arrived(self, tree: Tree, positions: Positions) -> Array:
+    def arrived(self, tree: SearchTree, positions: Positions) -> Array:
         same: Array = (tree.position[:, 0] == positions).all(1)
         return same
 
     def begin(
-        self, tree: Tree, rule: Rule, streams: Array, rows: Array, positions: Positions, evaluator: Evaluator
+        self,
+        tree: SearchTree,
+        rule: SelectionRule,
+        streams: Array,
+        rows: Array,
+        positions: Positions,
+        evaluator: Evaluator,
     ) -> Leaves:
         times = rollouts(evaluator)
         if not times:
@@ -116,7 +122,14 @@ class NativeDynamics:
         return some(self.leaves, slice(0))
 
     def simulate(
-        self, tree: Tree, rule: Rule, plan: Plan, streams: Array, budgets: Array, made: Array, evaluator: Evaluator
+        self,
+        tree: SearchTree,
+        rule: SelectionRule,
+        plan: Plan,
+        streams: Array,
+        budgets: Array,
+        made: Array,
+        evaluator: Evaluator,
     ) -> tuple[Leaves, bool]:
         kind, board, times = self.kind, self.board, rollouts(evaluator)
         if times:
@@ -125,7 +138,9 @@ class NativeDynamics:
         n, full = _simulate(kind, board, tree, rule, plan, streams, budgets, made, self.leaves, self.scratch)
         return some(self.leaves, slice(n)), full
 
-    def expand(self, tree: Tree, rule: Rule, streams: Array, leaves: Leaves, evaluator: Evaluator) -> Expanded:
+    def expand(
+        self, tree: SearchTree, rule: SelectionRule, streams: Array, leaves: Leaves, evaluator: Evaluator
+    ) -> Expanded:
         logits, values = checked(self.spec, len(leaves.row), evaluator(leaves.position, leaves.seed))
         branches = np.empty_like(leaves.row)
         bad = _expand(self.kind, self.board, tree, rule, streams, leaves, logits, values, self.scratch, branches)

@@ -6,7 +6,7 @@ import numpy as np
 
 from agents.records import Carry, forgets
 from agents.search.api import Evaluator
-from agents.search.config import Search as Options
+from agents.search.config import SearchOptions
 from agents.search.dynamics import dynamics_of
 from agents.search.rollouts import Rollouts
 from agents.search.search import Search
@@ -23,7 +23,7 @@ class SearchPlayer:
     is the time for one call of `choose`, whatever the number of positions.
     """
 
-    def __init__(self, name: str, game: Game, evaluator: Evaluator, options: Options) -> None:
+    def __init__(self, name: str, game: Game, evaluator: Evaluator, options: SearchOptions) -> None:
         self.name, self.game, self.evaluator = name, game, evaluator
         self.search = Search(dynamics_of(game), options)
         nodes = max(1, options.simulations) * min(game.spec.actions, 16)
@@ -53,7 +53,7 @@ def mcts(game: Game, simulations: int | None = None, seconds: float | None = Non
     if simulations is None and seconds is None:
         raise ValueError("a search needs a budget: simulations, seconds, or both")
     budgets = [*([] if simulations is None else [f"{simulations}"]), *([] if seconds is None else [f"{seconds:g}s"])]
-    options = Options(
+    options = SearchOptions(
         selection="ucb1", proven=True, simulations=ENDLESS if simulations is None else simulations, seconds=seconds
     )
     return SearchPlayer("mcts:" + ",".join(budgets), game, Rollouts(game, rollouts), options)

@@ -7,14 +7,14 @@ import numpy as np
 from agents.search.api import Result
 from agents.search.gumbel import Plan, completed, improved, prepare, score_of
 from agents.search.kernels import kernel
-from agents.search.selection import GUMBEL, Rule
-from agents.search.tree import Tree, action_value, mean
+from agents.search.selection import GUMBEL, SelectionRule
+from agents.search.tree import SearchTree, action_value, mean
 from envs.api import CHANCE, Array
 from envs.streams import gamma
 
 
 @kernel
-def noisy_roots(tree: Tree, streams: Array, alpha: float, fraction: float) -> None:
+def noisy_roots(tree: SearchTree, streams: Array, alpha: float, fraction: float) -> None:
     """Mix Dirichlet noise into the priors of the roots: (1 - fraction) prior + fraction noise."""
     for row in range(len(tree.nodes)):
         first, count = tree.first[row, 0], tree.width[row, 0]
@@ -29,14 +29,14 @@ def noisy_roots(tree: Tree, streams: Array, alpha: float, fraction: float) -> No
 
 
 @kernel
-def plan_roots(tree: Tree, plan: Plan, streams: Array, considered: int, budgets: Array, noise: bool) -> None:
+def plan_roots(tree: SearchTree, plan: Plan, streams: Array, considered: int, budgets: Array, noise: bool) -> None:
     """Plan the sequential halving of every row."""
     for row in range(len(tree.nodes)):
         prepare(tree, plan, streams, row, considered, budgets[row], noise)
 
 
 @kernel
-def _best(tree: Tree, rule: Rule, plan: Plan, row: int) -> int:
+def _best(tree: SearchTree, rule: SelectionRule, plan: Plan, row: int) -> int:
     """The root's child to play.
 
     Where the root is solved, the best result. Else the most visited that is no proven loss; among those visited equally
@@ -61,7 +61,7 @@ def _best(tree: Tree, rule: Rule, plan: Plan, row: int) -> int:
 
 
 @kernel
-def _summarize(tree: Tree, rule: Rule, plan: Plan, result: Result) -> None:
+def _summarize(tree: SearchTree, rule: SelectionRule, plan: Plan, result: Result) -> None:
     """Fill a result, whose arrays are zeros, but for the simulations."""
     weight = np.empty(result.visits.shape[1])
     for row in range(len(tree.nodes)):
@@ -88,7 +88,7 @@ def _summarize(tree: Tree, rule: Rule, plan: Plan, result: Result) -> None:
             result.value[row, each] = mean(tree, row, 0, each)
 
 
-def summary(tree: Tree, rule: Rule, plan: Plan, made: Array, actions: int) -> Result:
+def summary(tree: SearchTree, rule: SelectionRule, plan: Plan, made: Array, actions: int) -> Result:
     """What the trees say; `made` [B] are the simulations."""
     rows, table = len(made), (len(made), actions)
     result = Result(
@@ -106,7 +106,7 @@ def summary(tree: Tree, rule: Rule, plan: Plan, made: Array, actions: int) -> Re
     return result
 
 
-def variation(tree: Tree, rule: Rule, plan: Plan, row: int) -> list[int]:
+def variation(tree: SearchTree, rule: SelectionRule, plan: Plan, row: int) -> list[int]:
     """The line that a row expects: the action chosen at the root, then the most visited at each node below.
 
     It ends where nothing was visited, and before a chance node.

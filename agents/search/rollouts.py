@@ -12,8 +12,8 @@ from agents.search.api import Estimate
 from agents.search.descent import CHAIN, descend, exact_into, has_room, open_evenly
 from agents.search.gumbel import Plan
 from agents.search.kernels import inner, kernel
-from agents.search.selection import Rule
-from agents.search.tree import Tree, back_up
+from agents.search.selection import SelectionRule
+from agents.search.tree import SearchTree, back_up
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions
 from envs.games.native import NativeGame, payoff, play, random_action
 from envs.games.rules import is_over
@@ -51,8 +51,8 @@ def rollouts_into(
 def begin_roots(
     kind: int,
     board: Array,
-    tree: Tree,
-    rule: Rule,
+    tree: SearchTree,
+    rule: SelectionRule,
     streams: Array,
     rows: Array,
     positions: Array,
@@ -73,8 +73,8 @@ def begin_roots(
 def play_out(
     kind: int,
     board: Array,
-    tree: Tree,
-    rule: Rule,
+    tree: SearchTree,
+    rule: SelectionRule,
     plan: Plan,
     streams: Array,
     budgets: Array,

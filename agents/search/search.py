@@ -18,12 +18,12 @@ from typing import Generic
 import numpy as np
 
 from agents.search.api import Dynamics, E, Expanded, Leaves, Result
-from agents.search.config import Search as Options
+from agents.search.config import SearchOptions
 from agents.search.descent import CHAIN
 from agents.search.gumbel import Plan, empty_plan
 from agents.search.result import noisy_roots, plan_roots, summary, variation
 from agents.search.selection import GUMBEL, PUCT, rule
-from agents.search.tree import Tree, backward, clear, grown, plant, reroot
+from agents.search.tree import SearchTree, backward, clear, grown, plant, reroot
 from envs.api import Array, Positions
 from envs.streams import seed
 
@@ -34,11 +34,11 @@ FIRST_PIECE = 16  # simulations between two looks at the clock, at first
 class Search(Generic[E]):
     """One search of `options`. It keeps its memory from run to run, and the trees of the last run."""
 
-    def __init__(self, dynamics: Dynamics[E], options: Options) -> None:
+    def __init__(self, dynamics: Dynamics[E], options: SearchOptions) -> None:
         if options.proven and dynamics.rewards:
             raise ValueError(f"{dynamics.spec.name}: proven=true needs rules: what a model says proves nothing")
         self.dynamics, self.options, self.rule = dynamics, options, rule(options, dynamics.spec.utility)
-        self.tree: Tree
+        self.tree: SearchTree
         self.rows = -1  # there is no tree yet
         self.alive = np.zeros(0, bool)  # [B] rows whose tree belongs to the position that was searched or followed to
         self.followed = False

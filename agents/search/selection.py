@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from agents.search.config import Search as Options
+from agents.search.config import SearchOptions
 from agents.search.gumbel import Plan, among_considered, completed, in_proportion
 from agents.search.kernels import inner
-from agents.search.tree import Tree, action_value, mean, value_range, with_reward
+from agents.search.tree import SearchTree, action_value, mean, value_range, with_reward
 from envs.api import CHANCE, Array
 from envs.streams import uniform
 
@@ -21,7 +21,7 @@ UCB1, PUCT, GUMBEL = range(3)
 PARENT, ZERO, LOSS = range(3)
 
 
-class Rule(NamedTuple):
+class SelectionRule(NamedTuple):
     """The options of a search as numbers."""
 
     selection: int
@@ -41,11 +41,11 @@ class Rule(NamedTuple):
     most: float
 
 
-def rule(options: Options, utility: tuple[float, float]) -> Rule:
+def rule(options: SearchOptions, utility: tuple[float, float]) -> SelectionRule:
     """The rule of these options where returns are between the bounds `utility`; infinite: not known."""
     low, high = utility
     known = math.isfinite(low) and math.isfinite(high) and low < high
-    return Rule(
+    return SelectionRule(
         selection=("ucb1", "puct", "gumbel").index(options.selection),
         ucb_c=options.ucb_c,
         puct_init=options.puct_init,
@@ -65,7 +65,7 @@ def rule(options: Options, utility: tuple[float, float]) -> Rule:
 
 
 @inner
-def walk(tree: Tree, rule: Rule, plan: Plan, streams: Array, row: int, branch: int) -> tuple[int, int]:
+def walk(tree: SearchTree, rule: SelectionRule, plan: Plan, streams: Array, row: int, branch: int) -> tuple[int, int]:
     """Go down from a branch to a node without children, or one that is solved. Returns it and the branch above."""
     while True:
         node = choose(tree, rule, plan, streams, row, branch)
@@ -76,7 +76,7 @@ def walk(tree: Tree, rule: Rule, plan: Plan, streams: Array, row: int, branch: i
 
 
 @inner
-def choose(tree: Tree, rule: Rule, plan: Plan, streams: Array, row: int, branch: int) -> int:
+def choose(tree: SearchTree, rule: SelectionRule, plan: Plan, streams: Array, row: int, branch: int) -> int:
     """The child of a branch to visit next."""
     if tree.seat[row, branch] == CHANCE:
         return outcome(tree, rule, streams, row, branch)
@@ -91,7 +91,7 @@ def choose(tree: Tree, rule: Rule, plan: Plan, streams: Array, row: int, branch:
 
 
 @inner
-def outcome(tree: Tree, rule: Rule, streams: Array, row: int, branch: int) -> int:
+def outcome(tree: SearchTree, rule: SelectionRule, streams: Array, row: int, branch: int) -> int:
     """An outcome of chance: drawn, or the one that is furthest behind its share of the visits."""
     first, count = tree.first[row, branch], tree.width[row, branch]
     if not rule.enumerated:
@@ -114,7 +114,7 @@ def outcome(tree: Tree, rule: Rule, streams: Array, row: int, branch: int) -> in
 
 
 @inner
-def ucb1(tree: Tree, rule: Rule, row: int, branch: int) -> int:
+def ucb1(tree: SearchTree, rule: SelectionRule, row: int, branch: int) -> int:
     """Upper confidence bounds (Kocsis, Szepesvari 2006, https://doi.org/10.1007/11871842_29); the untried come first.
 
         Q + c sqrt(log N / n)
@@ -140,7 +140,7 @@ def ucb1(tree: Tree, rule: Rule, row: int, branch: int) -> int:
 
 
 @inner
-def puct(tree: Tree, rule: Rule, row: int, branch: int) -> int:
+def puct(tree: SearchTree, rule: SelectionRule, row: int, branch: int) -> int:
     """AlphaZero's rule (Silver et al. 2018, https://doi.org/10.1126/science.aar6404, pseudocode).
 
     Q + (c_init + log((1 + N + c_base) / c_base)) prior sqrt(N) / (1 + n)

@@ -34,7 +34,7 @@ class Edges(NamedTuple):
     bounds: Array  # [B, 2] float64: the least and the highest value that an action had for who moves
 
 
-class Tree(NamedTuple):
+class SearchTree(NamedTuple):
     nodes: Array  # [B] int32: how many there are
     branches: Array  # [B] int32
     visits: Array  # [B, N] int32
@@ -58,10 +58,10 @@ PER_BRANCH = ("node", "parent", "first", "width", "seat", "raw", "position")
 PER_EDGE = ("reward", "discount")
 
 
-def plant(rows: int, nodes: int, branches: int, seats: int, words: int, edges: bool) -> Tree:
+def plant(rows: int, nodes: int, branches: int, seats: int, words: int, edges: bool) -> SearchTree:
     """An empty tree with room for so many nodes and branches in each row. The memory is touched when it is used."""
     by_node, by_branch = (rows, nodes), (rows, branches)
-    return Tree(
+    return SearchTree(
         nodes=np.zeros(rows, np.int32),
         branches=np.zeros(rows, np.int32),
         visits=np.empty(by_node, np.int32),
@@ -81,7 +81,7 @@ def plant(rows: int, nodes: int, branches: int, seats: int, words: int, edges: b
     )
 
 
-def grown(tree: Tree, nodes: int, branches: int) -> Tree:
+def grown(tree: SearchTree, nodes: int, branches: int) -> SearchTree:
     """The same tree with more room."""
     rows, seats, words = len(tree.nodes), tree.value.shape[2], tree.position.shape[2]
     larger = plant(rows, nodes, branches, seats, words, tree.edges is not None)
@@ -102,7 +102,7 @@ def _copy_used(old: Any, new: Any, names: Sequence[str], used: Array) -> None:
 
 
 @kernel
-def clear(tree: Tree, rows: Array) -> None:
+def clear(tree: SearchTree, rows: Array) -> None:
     """Leave the roots of `rows` alone, unvisited and unexpanded."""
     for row in rows:
         tree.nodes[row], tree.branches[row] = 1, 0
@@ -111,7 +111,7 @@ def clear(tree: Tree, rows: Array) -> None:
 
 
 @inner
-def _new_node(tree: Tree, row: int, node: int, action: int, prior: float) -> None:
+def _new_node(tree: SearchTree, row: int, node: int, action: int, prior: float) -> None:
     tree.visits[row, node] = 0
     for seat in range(tree.value.shape[2]):
         tree.value[row, node, seat] = 0.0
@@ -137,7 +137,9 @@ def _forget(edges: Edges | None, row: int) -> None:
 
 
 @inner
-def expand(tree: Tree, row: int, node: int, parent: int, seat: int, actions: Array, priors: Array, count: int) -> int:
+def expand(
+    tree: SearchTree, row: int, node: int, parent: int, seat: int, actions: Array, priors: Array, count: int
+) -> int:
     """Give a node its children, in the order of `actions`. Returns its branch. Raises IndexError without room."""
     branch, first = tree.branches[row], tree.nodes[row]
     if branch >= tree.node.shape[1] or first + count > tree.visits.shape[1]:
@@ -153,7 +155,7 @@ def expand(tree: Tree, row: int, node: int, parent: int, seat: int, actions: Arr
 
 
 @inner
-def mean(tree: Tree, row: int, node: int, seat: int) -> float:
+def mean(tree: SearchTree, row: int, node: int, seat: int) -> float:
     """The value of where the action of a node leads, which was visited."""
     return tree.value[row, node, seat] / tree.visits[row, node]
 
@@ -167,7 +169,7 @@ def with_reward(edges: Edges | None, row: int, node: int, seat: int, value: floa
 
 
 @inner
-def action_value(tree: Tree, row: int, node: int, seat: int) -> float:
+def action_value(tree: SearchTree, row: int, node: int, seat: int) -> float:
     """What a seat can expect of the action of a node, which was visited."""
     return with_reward(tree.edges, row, node, seat, tree.value[row, node, seat] / tree.visits[row, node])
 
@@ -186,7 +188,7 @@ def value_range(edges: Edges | None, observed: bool, row: int, middle: float, ha
 
 
 @inner
-def back_up(tree: Tree, row: int, node: int, parent: int, values: Array, proven: bool, most: float) -> None:
+def back_up(tree: SearchTree, row: int, node: int, parent: int, values: Array, proven: bool, most: float) -> None:
     """Add one visit and `values` [P] to a node, and to all above it; `parent` is the branch above, -1 at the root.
 
     Each action on the way adds its reward and discounts. With `proven`, what follows from a solved node is solved too,
@@ -222,7 +224,7 @@ def _widen(edges: Edges | None, value: Array, visits: Array, row: int, node: int
 
 @kernel
 def backward(
-    tree: Tree,
+    tree: SearchTree,
     rows: Array,
     nodes: Array,
     parents: Array,
@@ -239,7 +241,7 @@ def backward(
 
 
 @inner
-def _settle(tree: Tree, row: int, branch: int, values: Array, most: float) -> bool:
+def _settle(tree: SearchTree, row: int, branch: int, values: Array, most: float) -> bool:
     """Solve a branch if its children allow it: write the exact values, and make them the mean of its node."""
     seat, first = tree.seat[row, branch], tree.first[row, branch]
     children = range(first, first + tree.width[row, branch])
@@ -265,7 +267,7 @@ def _settle(tree: Tree, row: int, branch: int, values: Array, most: float) -> bo
 
 
 @inner
-def child_of(tree: Tree, row: int, branch: int, action: int) -> int:
+def child_of(tree: SearchTree, row: int, branch: int, action: int) -> int:
     """The child of this action, or -1."""
     for child in range(tree.first[row, branch], tree.first[row, branch] + tree.width[row, branch]):
         if tree.action[row, child] == action:
@@ -274,7 +276,7 @@ def child_of(tree: Tree, row: int, branch: int, action: int) -> int:
 
 
 @kernel
-def reroot(tree: Tree, row: int, action: int, kept: Array) -> int:
+def reroot(tree: SearchTree, row: int, action: int, kept: Array) -> int:
     """Make the child of this action the root, move what lies below it to the front, and forget the rest.
 
     Returns how many branches are left, their former indices written to `kept` int32 [M], in order. Returns 0, and
@@ -310,7 +312,7 @@ def reroot(tree: Tree, row: int, action: int, kept: Array) -> int:
 
 
 @inner
-def _copy_node(tree: Tree, row: int, old: int, new: int) -> None:
+def _copy_node(tree: SearchTree, row: int, old: int, new: int) -> None:
     tree.visits[row, new] = tree.visits[row, old]
     for seat in range(tree.value.shape[2]):
         tree.value[row, new, seat] = tree.value[row, old, seat]
@@ -330,7 +332,7 @@ def _copy_edge(edges: Edges | None, row: int, old: int, new: int) -> None:
 
 
 @inner
-def _copy_branch(tree: Tree, row: int, old: int, new: int) -> None:
+def _copy_branch(tree: SearchTree, row: int, old: int, new: int) -> None:
     tree.width[row, new] = tree.width[row, old]
     tree.seat[row, new] = tree.seat[row, old]
     tree.raw[row, new] = tree.raw[row, old]

@@ -25,7 +25,7 @@ class TooLarge(ValueError):
     """The game has more positions than were allowed."""
 
 
-class Edges(NamedTuple):
+class Links(NamedTuple):
     """The moves from one ply to the next, in the order of their parents."""
 
     parent: Array  # [E] index among the positions of the ply
@@ -40,10 +40,10 @@ class Ply(NamedTuple):
     positions: Positions  # [n, ...]
     seat: Array  # [n]
     paths: Array  # [n] float64: in how many ways the game comes here; exact up to 2**53
-    edges: Edges
+    edges: Links
 
 
-class Solution:
+class PositionValues:
     """The values of all positions of a game. A position that comes up at two plies is counted, and solved, twice."""
 
     def __init__(self, game: Game, plies: list[Ply], values: list[Array]) -> None:
@@ -85,13 +85,13 @@ class Solution:
         return np.stack([self._table[key] for key in _keys(positions).tolist()])
 
 
-def solve(game: Game, limit: int = 1_000_000) -> Solution:
+def solve(game: Game, limit: int = 1_000_000) -> PositionValues:
     """Find every position and its value. Raises TooLarge (see `walk`), and ValueError if there are secrets."""
     plies = walk(game, limit)
     values = [game.returns(plies[-1].positions)]
     for ply in reversed(plies[:-1]):
         values.append(_back_up(game, ply, values[-1]))
-    return Solution(game, plies, values[::-1])
+    return PositionValues(game, plies, values[::-1])
 
 
 def walk(game: Game, limit: int) -> list[Ply]:
@@ -111,7 +111,7 @@ def walk(game: Game, limit: int) -> list[Ply]:
         if total > limit or len(parent) > 2 * limit:
             raise TooLarge(f"{game.spec.name} has too many positions: more than {limit}, or {2 * limit} moves at a ply")
         following, child = distinct(game.step(positions[parent], action))
-        plies.append(Ply(positions, seat, paths, Edges(parent, action, child, probability)))
+        plies.append(Ply(positions, seat, paths, Links(parent, action, child, probability)))
         positions, paths = following, np.bincount(child, paths[parent], len(following))
     return plies
 

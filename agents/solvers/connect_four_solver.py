@@ -38,7 +38,7 @@ class Shape(NamedTuple):
     central: Array  # uint64 [C]: the same, the middle first
 
 
-class Memory(NamedTuple):
+class Transpositions(NamedTuple):
     """What a search writes to."""
 
     entries: Array  # uint64 [2**bits, 2]: key and note, see `_remember`
@@ -109,7 +109,7 @@ def _key(shape: Shape, own: Bits, filled: Bits, stones: int) -> Bits:
 
 
 @rule
-def _recall(memory: Memory, key: Bits) -> Any:
+def _recall(memory: Transpositions, key: Bits) -> Any:
     """What the table knows of a position, 0 if nothing: ZERO_SCORE + the most it scores; + 128: the least."""
     spread = key * SPREAD
     bucket, tag = spread >> (np.uint64(64) - memory.bits), spread << memory.bits >> NOTE
@@ -121,7 +121,7 @@ def _recall(memory: Memory, key: Bits) -> Any:
 
 
 @rule
-def _remember(memory: Memory, key: Bits, stones: int, note: int) -> None:
+def _remember(memory: Transpositions, key: Bits, stones: int, note: int) -> None:
     """Write down a bound, in place of an older one of the position or of another position.
 
     The place in the table and the bits stored give the whole key back: no position is taken for another. Of the two
@@ -140,7 +140,7 @@ def _remember(memory: Memory, key: Bits, stones: int, note: int) -> None:
 
 
 @rule
-def _order(shape: Shape, memory: Memory, own: Bits, filled: Bits, stones: int, safe: Bits) -> int:
+def _order(shape: Shape, memory: Transpositions, own: Bits, filled: Bits, stones: int, safe: Bits) -> int:
     """Write the safe moves, return how many: those that leave most threats first, then from the middle outwards."""
     moves, threats = memory.moves[stones], memory.threats[stones]
     found = 0
@@ -158,7 +158,7 @@ def _order(shape: Shape, memory: Memory, own: Bits, filled: Bits, stones: int, s
 
 
 @rule
-def _negamax(shape: Shape, memory: Memory, own: Bits, filled: Bits, stones: int, alpha: int, beta: int) -> int:
+def _negamax(shape: Shape, memory: Transpositions, own: Bits, filled: Bits, stones: int, alpha: int, beta: int) -> int:
     """A bound of the score: an upper one if it is <= alpha, a lower one if >= beta, else the score itself.
 
     `own` are the mover's stones, who must not be able to win with the next one.
@@ -201,7 +201,7 @@ def _negamax(shape: Shape, memory: Memory, own: Bits, filled: Bits, stones: int,
 
 
 @rule
-def _score(shape: Shape, memory: Memory, own: Bits, filled: Bits, stones: int, weak: bool) -> int:
+def _score(shape: Shape, memory: Transpositions, own: Bits, filled: Bits, stones: int, weak: bool) -> int:
     """The score of a position that is not over; with `weak` its sign."""
     if _threats(shape, own, filled) & (filled + shape.bottom) != ZERO:
         return 1 if weak else shape.cells + 1 - stones >> 1
@@ -224,14 +224,14 @@ def _score(shape: Shape, memory: Memory, own: Bits, filled: Bits, stones: int, w
 
 
 @rule
-def _scores(shape: Shape, memory: Memory, positions: Array, weak: bool, scores: Array) -> None:
+def _scores(shape: Shape, memory: Transpositions, positions: Array, weak: bool, scores: Array) -> None:
     for row in range(len(positions)):
         own, filled = positions[row, 1 + np.int64(positions[row, 0])], positions[row, 1] | positions[row, 2]
         scores[row] = _score(shape, memory, own, filled, count(filled), weak)
 
 
 @rule
-def _move_scores(shape: Shape, memory: Memory, positions: Array, weak: bool, scores: Array) -> None:
+def _move_scores(shape: Shape, memory: Transpositions, positions: Array, weak: bool, scores: Array) -> None:
     for row in range(len(positions)):
         own, filled = positions[row, 1 + np.int64(positions[row, 0])], positions[row, 1] | positions[row, 2]
         stones = count(filled)
@@ -268,7 +268,7 @@ class ConnectFourSolver:
         self._shape = Shape(
             height, cells, length, cells // 3, np.uint64(bottom), full, column_cells, column_cells[central]
         )
-        self._memory = Memory(
+        self._memory = Transpositions(
             np.zeros((1 << bits, 2), np.uint64),
             np.uint64(bits),
             np.zeros((cells, columns), np.uint64),

@@ -23,7 +23,7 @@ from envs.tabular.matrix_games import MatrixGame
 Profile = Sequence[Array]
 
 
-class Play(NamedTuple):
+class Trajectories(NamedTuple):
     average: tuple[Array, ...]  # for each player [A_p], the mean of the trajectory over rounds (weights: see the rule)
     trajectory: tuple[Array, ...]  # for each player [rounds, A_p], what was played
 
@@ -38,7 +38,7 @@ def joint_play(trajectory: Sequence[Array]) -> Array:
     return np.einsum(product, *trajectory, optimize=True) / len(trajectory[0])
 
 
-def fictitious_play(game: MatrixGame, rounds: int, start: Profile | None = None) -> Play:
+def fictitious_play(game: MatrixGame, rounds: int, start: Profile | None = None) -> Trajectories:
     """Everybody plays a best response to the others' average strategies so far. Brown 1951, Robinson 1951.
 
     Of several best responses the first is played. The averages converge in zero-sum games of two (Robinson), but
@@ -54,7 +54,7 @@ def regret_matching(
     start: Profile | None = None,
     rng: np.random.Generator | None = None,
     plus: bool = False,
-) -> Play:
+) -> Trajectories:
     """Everybody plays each action in proportion to its positive regret. Hart & Mas-Colell 2000.
 
     The regret of an action is what it would have got more, over all rounds; if none is positive the strategy is
@@ -73,7 +73,7 @@ def multiplicative_weights(
     step: float,
     start: Profile | None = None,
     rng: np.random.Generator | None = None,
-) -> Play:
+) -> Trajectories:
     """Everybody multiplies the weight of each action by exp(step * payoff). Freund & Schapire 1999, as Hedge.
 
     If payoffs span d, the regret per round is at most log(A) / (step * rounds) + step * d**2 / 8.
@@ -85,7 +85,7 @@ def multiplicative_weights(
     return _play(game, _hedge(payoffs, actions, first, _uniforms(rng, rounds, game), rounds, float(step)))
 
 
-def replicator(game: MatrixGame, rounds: int, step: float, start: Profile) -> Play:
+def replicator(game: MatrixGame, rounds: int, step: float, start: Profile) -> Trajectories:
     """dx_a/dt = x_a * (payoff of a - mean payoff), for all players at once. Taylor & Jonker 1978, two populations.
 
     One round is `step` of time, by the classical Runge-Kutta rule on log x, which keeps every x positive. A
@@ -225,6 +225,6 @@ def _uniforms(rng: np.random.Generator | None, rounds: int, game: MatrixGame) ->
     return np.empty((0, game.players)) if rng is None else rng.random((rounds, game.players))
 
 
-def _play(game: MatrixGame, trajectory: Array, weights: Array | None = None) -> Play:
+def _play(game: MatrixGame, trajectory: Array, weights: Array | None = None) -> Trajectories:
     parts = tuple(trajectory[:, p, :count] for p, count in enumerate(game.counts))
-    return Play(tuple(np.average(part, axis=0, weights=weights) for part in parts), parts)
+    return Trajectories(tuple(np.average(part, axis=0, weights=weights) for part in parts), parts)

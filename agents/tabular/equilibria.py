@@ -118,7 +118,7 @@ def _dominated(payoff: Array, action: int, weakly: bool) -> bool:
 # Zero-sum games and guarantees ---------------------------------------------------------------------------------------
 
 
-class Solution(NamedTuple):
+class SaddlePoint(NamedTuple):
     value: float  # what the first player gets
     profile: tuple[Array, Array]
 
@@ -128,14 +128,14 @@ def maximin(game: MatrixGame, player: int) -> tuple[float, Array]:
     return _maximin(_own_actions_first(game.payoffs[player], player))
 
 
-def solve_zero_sum(game: MatrixGame) -> Solution:
+def solve_zero_sum(game: MatrixGame) -> SaddlePoint:
     """Value and one equilibrium of a zero-sum game of two. Raises ValueError for other games.
 
     By the minimax theorem (von Neumann 1928) these are the two maximin strategies.
     """
     value, row = maximin(_zero_sum(game), 0)
     _, column = maximin(game, 1)
-    return Solution(value, (row, column))
+    return SaddlePoint(value, (row, column))
 
 
 def _maximin(payoff: Array) -> tuple[float, Array]:

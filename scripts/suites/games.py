@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from agents.search.config import Search as Options
+from agents.search.config import SearchOptions
 from agents.search.dynamics import dynamics_of
-from agents.search.evaluators import Forward, Network
+from agents.search.evaluators import Forward, NetworkEvaluator
 from agents.search.rollouts import Rollouts
 from agents.search.search import Search
 from envs.api import TERMINAL, Array, Game
@@ -106,7 +106,7 @@ def in_lockstep(name: str, pairs: int, threads: int) -> Row:
 
 @contextmanager
 def searched(game: NativeGame, simulations: int) -> Iterator[Trial]:
-    search = Search(dynamics_of(game), Options(selection="ucb1", simulations=simulations, ucb_c=UCB_C))
+    search = Search(dynamics_of(game), SearchOptions(selection="ucb1", simulations=simulations, ucb_c=UCB_C))
     evaluator, positions, rng = Rollouts(game), game.initial(32), np.random.default_rng(0)
 
     def run() -> None:
@@ -146,8 +146,8 @@ def mcts(key: str, pairs: int, threads: int) -> Row:
 
 @contextmanager
 def planned(game: Game, forward: Forward) -> Iterator[Trial]:
-    search = Search(dynamics_of(game), Options(selection="gumbel", simulations=32))
-    network, rng, positions = Network(game, forward), np.random.default_rng(0), game.initial(256)
+    search = Search(dynamics_of(game), SearchOptions(selection="gumbel", simulations=32))
+    network, rng, positions = NetworkEvaluator(game, forward), np.random.default_rng(0), game.initial(256)
 
     def trial() -> float:
         before, begin = network.evaluated, time.perf_counter()

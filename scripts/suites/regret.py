@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 
 from agents.regret.best_response import nash_conv
 from agents.regret.cfr import VARIANTS, RegretMinimizer
-from agents.regret.forms import Rule
+from agents.regret.forms import Discounting
 from agents.regret.policies import uniform
-from agents.regret.tree import Tree, compile_tree
+from agents.regret.tree import GameTree, compile_tree
 from envs.games.make import make_game
 from scripts.suites import mccfr
 from scripts.suites.learners import peer
@@ -55,11 +55,11 @@ RATE = "iterations/s"
 
 
 @cache
-def compiled(game: str) -> Tree:
+def compiled(game: str) -> GameTree:
     return compile_tree(make_game(game))
 
 
-def solver(game: str, rule: Rule, **options: Any) -> RegretMinimizer:
+def solver(game: str, rule: Discounting, **options: Any) -> RegretMinimizer:
     return RegretMinimizer(compiled(game), rule, **options)
 
 
@@ -183,7 +183,7 @@ def evaluating(game: str, pairs: int) -> Row:
 
 
 @cache
-def iterations_to(target: float, rule: Rule) -> int:
+def iterations_to(target: float, rule: Discounting) -> int:
     """Iterations after which Leduc's exploitability is at most `target`, looked at after every 2 % more of them."""
     found = solver("leduc_poker", rule)
     while found.evaluate()["game/exploitability"] > target:

@@ -23,8 +23,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 
-from agents.alphazero.config import AlphaZero, BoardNetwork, SelfPlaySearch
-from agents.alphazero.config import SelfPlay as Options
+from agents.alphazero.config import AlphaZero, BoardNetwork, SelfPlayOptions, SelfPlaySearch
 from agents.alphazero.policy_value import PolicyValue, Replica
 from agents.alphazero.selfplay import SelfPlay
 from agents.search.evaluators import Forward
@@ -103,7 +102,7 @@ def actor(work: Work, cache: int) -> SelfPlay:
             game=GAME,
             network=network(work),
             search=SelfPlaySearch(simulations=work.simulations),
-            selfplay=Options(games=work.games, plies=work.plies, cache=cache),
+            selfplay=SelfPlayOptions(games=work.games, plies=work.plies, cache=cache),
         ),
         0,
         0,

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 import pytest
 
-from agents.alphazero.config import SelfPlay
+from agents.alphazero.config import SelfPlayOptions
 from agents.experience.memory.ratio import PerStep
 from agents.registry import ALGORITHMS, algorithm, parse
 from agents.regret.configs.mccfr import MCCFR
@@ -259,7 +259,7 @@ def test_every_algorithm_is_here() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "section", "key"), [("alphazero", SelfPlay, "selfplay.games"), ("mccfr", MCCFR, "table")]
+    ("name", "section", "key"), [("alphazero", SelfPlayOptions, "selfplay.games"), ("mccfr", MCCFR, "table")]
 )
 def test_a_mark_that_is_missing_is_noticed(
     begun: Any,

@@ -22,7 +22,7 @@ from agents.api import Player
 from agents.arena.players import OnePly, Random
 from agents.play.guard import LONGEST_BODY
 from agents.play.server import MOST_SESSIONS, application
-from agents.play.session import Table
+from agents.play.session import GameTable
 from agents.records import Carry, forgets
 from agents.search.players import mcts
 from envs.api import Array, Game, Positions
@@ -65,7 +65,7 @@ def opponent() -> Waiting:
 
 @pytest.fixture
 def client(opponent: Waiting) -> TestClient:
-    app = application(Table(GAME, [opponent]), Seeds(0), frozenset({HOST}))
+    app = application(GameTable(GAME, [opponent]), Seeds(0), frozenset({HOST}))
     return TestClient(app, base_url=f"http://{HOST}", raise_server_exceptions=False)
 
 
@@ -339,7 +339,7 @@ def served(*players: Player, game: Game) -> Iterator[str]:
     uvicorn = pytest.importorskip("uvicorn")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         host = f"127.0.0.1:{listening.getsockname()[1]}"
-        app = application(Table(game, players), Seeds(1), frozenset({host}))
+        app = application(GameTable(game, players), Seeds(1), frozenset({host}))
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, args=[[listening]])
         thread.start()

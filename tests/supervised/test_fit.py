@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from supervised.fit import Array, Fit
+from supervised.fit import Array, Fitting
 from supervised.losses import squared
 from supervised.trained import Found, Trained
 from tests.runs import differences
@@ -41,12 +41,12 @@ def fit(
     batch: int = 4,
     rate: Callable[[float], float] = lambda progress: 0.1 * (1 - progress),
     budget: int = 400,
-    kind: type[Fit] = Fit,
-) -> Fit:
+    kind: type[Fitting] = Fitting,
+) -> Fitting:
     return kind(linear(), rows, held_out, batch, rate, budget, np.random.default_rng(1))
 
 
-class Noting(Fit):
+class Noting(Fitting):
     """Notes the first column of each batch, and the rate."""
 
     def __init__(self, *arguments: Any) -> None:
@@ -117,7 +117,7 @@ def test_a_signal_is_heard_after_half_a_second(monkeypatch: pytest.MonkeyPatch) 
     assert 1 <= learned.steps <= 6
 
 
-def resumed(state: dict[str, Any]) -> Fit:
+def resumed(state: dict[str, Any]) -> Fitting:
     learned = fit()
     learned.load_state_dict(state)
     return learned

@@ -7,7 +7,7 @@ from agents.experience.memory.config import OffPolicy, PrioritizedOptions, Repla
 from agents.experience.memory.frames import Frames
 from agents.experience.memory.prioritized import Prioritized
 from agents.experience.memory.ratio import PerStep
-from agents.experience.memory.replay import Replay, Rows
+from agents.experience.memory.replay import Replay, RowStore
 from agents.experience.memory.steps import Steps
 from agents.experience.memory.uniform import Uniform
 from agents.experience.rewards.rewards import Rewards
@@ -26,7 +26,7 @@ def replay(
     prioritized: PrioritizedOptions | None = None,
 ) -> tuple[Replay, PerStep]:
     """Replay memory and update ratio for a run of `steps`. Stacked pictures are kept frame by frame."""
-    table: Rows
+    table: RowStore
     if spec.frames > 1:
         table = Frames(memory.capacity, env.count, spec.frames, learner.discount, learner.n_step, rewards)
     else:

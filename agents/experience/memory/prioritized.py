@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from agents.api import State
-from agents.experience.memory.replay import Rows
+from agents.experience.memory.replay import RowStore
 from agents.experience.memory.table import Change
 from envs.api import Array
 
@@ -112,7 +112,7 @@ class Prioritized:
         _write(self.tree, self.offsets, change.fresh, np.full(len(change.fresh), self.highest**self.alpha), False)
         self.rows += len(change.fresh)
 
-    def select(self, batch: int, table: Rows, rng: np.random.Generator) -> tuple[Array, Array]:
+    def select(self, batch: int, table: RowStore, rng: np.random.Generator) -> tuple[Array, Array]:
         """One index from each of `batch` equal shares of the total priority; weights (N P)^-beta / max [batch].
 
         N cancels: the weight is (lowest / own priority^alpha)^beta, lowest within the batch.

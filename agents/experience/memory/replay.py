@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Rows(Protocol):
+class RowStore(Protocol):
     """What holds rows: `Table`, `Frames`."""
 
     @property
@@ -45,7 +45,7 @@ class Selection(Protocol):
 
     def change(self, change: Change) -> None: ...
 
-    def select(self, batch: int, table: Rows, rng: np.random.Generator) -> tuple[Array, Array | None]:
+    def select(self, batch: int, table: RowStore, rng: np.random.Generator) -> tuple[Array, Array | None]:
         """Indices [batch] of ready rows, and their importance weights or None."""
         ...
 
@@ -59,7 +59,7 @@ class Selection(Protocol):
 class Replay:
     """A Memory whose `sample` draws `batch` rows; they are copies, safe from later writes."""
 
-    def __init__(self, table: Rows, select: Selection, batch: int, rng: np.random.Generator) -> None:
+    def __init__(self, table: RowStore, select: Selection, batch: int, rng: np.random.Generator) -> None:
         self.table, self.select, self.batch, self.rng = table, select, batch, rng
         self.ready = 0  # rows that can be sampled, as long as none is overwritten: enough to know whether there are any
 

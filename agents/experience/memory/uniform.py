@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from agents.api import State
-from agents.experience.memory.replay import Rows
+from agents.experience.memory.replay import RowStore
 from agents.experience.memory.table import Change
 from envs.api import Array
 
@@ -21,7 +21,7 @@ class Uniform:
     def change(self, change: Change) -> None:
         """Nothing to note: the table is asked which rows are ready."""
 
-    def select(self, batch: int, table: Rows, rng: np.random.Generator) -> tuple[Array, None]:
+    def select(self, batch: int, table: RowStore, rng: np.random.Generator) -> tuple[Array, None]:
         index = rng.integers(0, table.size, batch)
         while not (ready := table.ready(index)).all():
             index[~ready] = rng.integers(0, table.size, batch - np.count_nonzero(ready))

@@ -10,7 +10,7 @@ from agents.alphazero.alphazero import Learner, turned
 from agents.alphazero.policy_value import PolicyValue, Replica
 from agents.alphazero.selfplay import SelfPlay, mixed, moves, tempered
 from agents.registry import parse
-from agents.search.evaluators import Network, by_seat, from_side
+from agents.search.evaluators import NetworkEvaluator, by_seat, from_side
 from agents.solvers.backward_induction import solve
 from envs.api import GameSpec
 from envs.games.make import make_game
@@ -66,7 +66,7 @@ def test_a_replica_says_what_the_learner_would(dtype: str) -> None:
     game = make_game("connect_four")
     network = PolicyValue(options, game.spec, torch.Generator().manual_seed(1))
     replica = Replica(options, game.spec, CPU)
-    speaking = Network(game, replica)
+    speaking = NetworkEvaluator(game, replica)
     replica.load(flat(network))
     positions = game.step(game.initial(7), np.arange(7))
     with torch.inference_mode():

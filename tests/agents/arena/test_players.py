@@ -10,7 +10,7 @@ import pytest
 
 from agents.api import fresh
 from agents.arena.players import Human, OnePly, PolicyPlayer, Random
-from agents.contenders import Uniform
+from agents.contenders import UniformPolicy
 from agents.entrants import entrant, game_of, settled
 from agents.maths.explore import draw
 from agents.solvers.exhaustive import play_every_line
@@ -74,7 +74,7 @@ def test_one_ply_does_not_look_at_hidden_cards() -> None:
 def test_a_policy_sees_what_its_environment_shows() -> None:
     seen = []
 
-    class Looking(Uniform):
+    class Looking(UniformPolicy):
         def act(self, carry: Any, step: Any, rng: Any, explore: bool) -> Any:
             seen.append((step, explore))
             return super().act(carry, step, rng, explore)

@@ -19,7 +19,7 @@ from torch import Tensor
 from agents.actor_critic.configs.ppo import PPO
 from agents.api import Algorithm
 from agents.config import Environment, Experiment, World
-from agents.contenders import Uniform
+from agents.contenders import UniformPolicy
 from agents.courses.training import Training
 from agents.experience.rollout import Rollout, make_env
 from agents.records import lived
@@ -31,7 +31,7 @@ from experiment.phases import Phase, Phases
 from experiment.seeding import Seeds
 from scripts import train
 from supervised.accelerate import use_cpu
-from supervised.fit import Array, Fit
+from supervised.fit import Array, Fitting
 from supervised.losses import squared
 from supervised.networks.predictor import Predictor
 from supervised.trained import Found, Trained
@@ -59,7 +59,7 @@ def course(config: FitThenPPO, seeds: Seeds, build: Callable[[Experiment], Cours
     )
 
 
-def fit(config: FitThenPPO, seeds: Seeds) -> Fit:
+def fit(config: FitThenPPO, seeds: Seeds) -> Fitting:
     """Learns what CartPole shows after what it shows now, whatever was done."""
     use_cpu(config.ppo.runtime.threads)
     options, (now, following) = config.ppo.network, played(config.ppo.env, seeds)
@@ -71,7 +71,7 @@ def fit(config: FitThenPPO, seeds: Seeds) -> Fit:
 
     trained = Trained(network, loss, {"loss": 1.0})
     held_out = len(now) // 4
-    return Fit(
+    return Fitting(
         trained,
         (now[held_out:], following[held_out:]),
         (now[:held_out], following[:held_out]),
@@ -85,7 +85,7 @@ def fit(config: FitThenPPO, seeds: Seeds) -> Fit:
 def played(env: Environment, seeds: Seeds) -> tuple[Array, Array]:
     """Observations of random play, and those that followed them."""
     world = make_env(env, env.count)
-    policy, rng = Uniform(world.spec.actions), seeds.generator("fit", "policy")
+    policy, rng = UniformPolicy(world.spec.actions), seeds.generator("fit", "policy")
     unroll, _ = Rollout(world, policy, seeds.integer("fit", "env"), rng).collect(100)
     world.close()
     steps = lived(unroll)
@@ -94,7 +94,7 @@ def played(env: Environment, seeds: Seeds) -> tuple[Array, Array]:
 
 def ppo(config: FitThenPPO, build: Callable[[Experiment], Course], done: Mapping[str, Course]) -> Training:
     training, fitted = build(config.ppo), done["fit"]
-    assert isinstance(training, Training) and isinstance(fitted, Fit)
+    assert isinstance(training, Training) and isinstance(fitted, Fitting)
     learner: Any = training.learner
     learner.trained.take_over("policy.torso", fitted.trained.flat.module.get_submodule("torso"))
     return training

@@ -17,7 +17,7 @@ import torch
 from agents.registry import ALGORITHMS, parse
 from agents.wiring import build
 from experiment.phases import Phases
-from supervised.fit import Fit
+from supervised.fit import Fitting
 from supervised.trained import Trained
 from tests.agents.courses.fit_then_ppo import ENTRY, FitThenPPO, ppo
 from tests.runs import ROOT, assert_same_run, lines, train, write
@@ -78,7 +78,7 @@ def test_ppo_begins_with_the_torso_that_was_fitted() -> None:
     config = parse(CONFIG)
     assert isinstance(config, FitThenPPO)
     phases, plain = build(config), build(config.ppo)
-    assert isinstance(phases, Phases) and isinstance(phases.now, Fit)
+    assert isinstance(phases, Phases) and isinstance(phases.now, Fitting)
     before = phases.now.evaluate()["eval/loss"]
     phases.advance(UPDATES)
     assert phases.now.evaluate()["eval/loss"] < before / 2

@@ -14,7 +14,7 @@ import torch
 
 from agents.api import Algorithm, Source, State
 from agents.config import Control, Environment, Runtime
-from agents.contenders import Uniform
+from agents.contenders import UniformPolicy
 from agents.courses.training import Training
 from agents.experience.logged import Both, Logged, read, write
 from agents.experience.memory.steps import Steps
@@ -36,7 +36,7 @@ WORLD = "sparring/ObservationActionReward-v0"
 def played(world: str, count: int = 2, lengths: tuple[int, ...] = (5, 5, 5), seed: int = 0) -> list[Unroll]:
     """Random play, a collection after the other."""
     env = make_env(Environment(id=world), count)
-    rollout = Rollout(env, Uniform(env.spec.actions), seed, np.random.default_rng(seed))
+    rollout = Rollout(env, UniformPolicy(env.spec.actions), seed, np.random.default_rng(seed))
     return [rollout.collect(length)[0] for length in lengths]
 
 

@@ -13,7 +13,7 @@ from agents.wiring import build
 from experiment.config import ConfigError
 from scripts.evaluate import main as evaluate
 from scripts.train import main
-from supervised.fit import Fit
+from supervised.fit import Fitting
 from tests.runs import FITS, ROOT, assert_same_run, lines, train
 
 pytest.importorskip("sklearn")
@@ -51,9 +51,9 @@ def test_a_resumed_fit_is_the_fit_that_never_stopped(run: Path, after: int, tmp_
     assert_same_run(run, copy)
 
 
-def made(**changes: Any) -> Fit:
+def made(**changes: Any) -> Fitting:
     course = build(parse(FITS["fit"] | changes))
-    assert isinstance(course, Fit)
+    assert isinstance(course, Fitting)
     return course
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from agents.api import Player, fresh
 from agents.arena.players import Random
-from agents.play.session import Refusal, Session, Table
+from agents.play.session import GameTable, Refusal, Session
 from agents.play.thoughts import think
 from agents.play.view import view
 from agents.records import Carry, forgets
-from agents.search.config import Search as Options
+from agents.search.config import SearchOptions
 from agents.search.evaluators import uniform
 from agents.search.players import SearchPlayer, mcts
 from envs.api import TERMINAL, Array, Positions
@@ -50,7 +50,7 @@ GAME = make_game("tic_tac_toe")
 
 
 def session(*players: Player, game: str = "tic_tac_toe", seed: int = 0) -> Session:
-    return Session(Table(make_game(game), players or [Scripted()]), np.random.default_rng(seed))
+    return Session(GameTable(make_game(game), players or [Scripted()]), np.random.default_rng(seed))
 
 
 def board(game: Session) -> list[int]:
@@ -186,7 +186,7 @@ def test_a_search_tells_what_it_thought_and_tries_as_hard_as_it_is_told() -> Non
 
 def test_a_network_may_be_asked_for_its_bare_policy() -> None:
     connect_four = make_game("connect_four")
-    options = Options(selection="gumbel", simulations=0)
+    options = SearchOptions(selection="gumbel", simulations=0)
     game = session(SearchPlayer("network", connect_four, uniform(connect_four), options), game="connect_four")
     game.swap()
     game.reply()

@@ -21,7 +21,7 @@ from agents.regret.policies import (
     text,
     uniform,
 )
-from agents.regret.tree import Tree, compile_tree
+from agents.regret.tree import GameTree, compile_tree
 from envs.api import Array, Positions
 from envs.games.make import make_game
 
@@ -30,17 +30,17 @@ LIARS_DICE = "liars_dice(numdice=1,dice_sides=3)"
 
 
 @cache
-def compiled(name: str) -> Tree:
+def compiled(name: str) -> GameTree:
     return compile_tree(make_game(name))
 
 
-def theirs(tree: Tree, policy: Array) -> dict[str, list[tuple[int, float]]]:
+def theirs(tree: GameTree, policy: Array) -> dict[str, list[tuple[int, float]]]:
     rows = (tree.slice(infoset) for infoset in range(tree.infosets))
     pairs = (zip(tree.sequence_action[own].tolist(), policy[own].tolist(), strict=True) for own in rows)
     return {tree.key(infoset): list(pair) for infoset, pair in enumerate(pairs)}
 
 
-def policies(tree: Tree) -> dict[str, Array]:
+def policies(tree: GameTree) -> dict[str, Array]:
     solver = RegretMinimizer(tree)
     solver.iterate(100)
     return {"uniform": uniform(tree), "random": random(tree, np.random.default_rng(3)), "cfr+": solver.average_policy()}
@@ -53,7 +53,7 @@ def test_nash_conv_equals_open_spiels(name: str) -> None:
         assert nash_conv(tree, policy) == pytest.approx(pyspiel.nash_conv(game, theirs(tree, policy)), abs=1e-10)
 
 
-def always(tree: Tree, action: int) -> Array:
+def always(tree: GameTree, action: int) -> Array:
     return normalized(tree, (tree.sequence_action == action).astype(float))
 
 

@@ -11,7 +11,7 @@ from agents.regret.cfr import INF, VARIANTS, RegretMinimizer, make, player, rule
 from agents.regret.configs.cfr import CFR
 from agents.regret.forms import FILL, LANES, sequence_form
 from agents.regret.policies import by_action
-from agents.regret.tree import Tree, compile_tree
+from agents.regret.tree import GameTree, compile_tree
 from envs.games.make import make_game
 from experiment.config import ConfigError, check
 from experiment.seeding import Seeds
@@ -38,7 +38,7 @@ EXACT = 512  # iterations for which the order of summation makes no difference o
 
 
 @cache
-def compiled(name: str) -> Tree:
+def compiled(name: str) -> GameTree:
     return compile_tree(make_game(name))
 
 

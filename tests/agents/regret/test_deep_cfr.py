@@ -27,7 +27,7 @@ from agents.regret.best_response import nash_conv
 from agents.regret.configs.deep_cfr import DeepCFR
 from agents.regret.deep_cfr import Learner
 from agents.regret.lockstep import Advantages, Policy, Strategies, once_each, regret_matching, traverse
-from agents.regret.networks import Acting, Infosets, StrategyPlayer, softmax
+from agents.regret.networks import HostNetwork, Infosets, StrategyPlayer, softmax
 from agents.regret.policies import TabularPlayer, of_function, uniform
 from agents.regret.tree import compile_tree
 from agents.restore import load_checkpoint
@@ -215,7 +215,7 @@ def learned(kind: type[Advantages] | type[Strategies]) -> Array:
     learner.begin_round(Round(4, 0))  # seat 0 is at its third iteration
     for _ in range(UPDATES):
         learner.update(Sample(rows))
-    network = Acting(config, make_game("kuhn_poker"))
+    network = HostNetwork(config, make_game("kuhn_poker"))
     weights = network.rows(learner.weights())
     if kind is Advantages:
         assert learner.iteration == 3
@@ -245,9 +245,9 @@ def misfit(updates: int) -> float:
     parts.learner.begin_round(Round(0, config.traversals))
     for _ in range(parts.ratio.due(config.traversals)):
         parts.learner.update(parts.memory.sample())
-    network = Acting(config, game)
+    network = HostNetwork(config, game)
     network.load(network.rows(parts.learner.weights())[0])
-    assert isinstance(parts.memory, deep_cfr.Memory)
+    assert isinstance(parts.memory, deep_cfr.Reservoirs)
     rows = parts.memory.advantages[0].fields
     size = parts.memory.advantages[0].size
     known, which = np.unique(rows["known"][:size], axis=0, return_inverse=True)
@@ -304,7 +304,7 @@ def test_memory_hands_out_advantages_of_whose_turn_it_is_and_then_the_strategy()
 def test_a_mixture_is_averaged_by_the_reach_of_its_seat() -> None:
     """By hand at seat 0's second decision, for two networks: sum of t * reach * policy over sum of t * reach."""
     config, game = config_of(average="mixture"), make_game("kuhn_poker")
-    network, rng = Acting(config, game), np.random.default_rng(0)
+    network, rng = HostNetwork(config, game), np.random.default_rng(0)
     rows = rng.normal(size=(2 + 4, network.rows(np.zeros(0)).shape[1])).astype(np.float32)
     infosets = Infosets(compile_tree(game), game)
     average = infosets.average(config, network, rows.ravel())

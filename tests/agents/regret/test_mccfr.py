@@ -18,7 +18,7 @@ from agents.regret.growing import GrowingSolver, TablePlayer
 from agents.regret.infosets import UNKNOWN, InfosetTable, fingerprints
 from agents.regret.mccfr import SampledRegrets, make, player
 from agents.regret.policies import normalized, of_function
-from agents.regret.tree import Tree, compile_tree
+from agents.regret.tree import GameTree, compile_tree
 from envs.api import CHANCE, TERMINAL, Array
 from envs.games.make import make_game
 from experiment.checkpoint import newest
@@ -32,7 +32,7 @@ LARGE = "liars_dice(numdice=2)"
 
 
 @cache
-def compiled(name: str) -> Tree:
+def compiled(name: str) -> GameTree:
     return compile_tree(make_game(name))
 
 
@@ -47,7 +47,7 @@ def grown(name: str, exploration: float | None = None, memory_bytes: int = 1 << 
 # What is estimated ---------------------------------------------------------------------------------------------------
 
 
-def exact(tree: Tree, policy: Array, seat: int) -> tuple[Array, Array]:
+def exact(tree: GameTree, policy: Array, seat: int) -> tuple[Array, Array]:
     """[S]: counterfactual regrets of `seat` in one iteration, and what the other's average grows by."""
     reach, value = np.ones((tree.nodes, 3)), np.zeros(tree.nodes)
     share = np.ones(tree.nodes)
@@ -84,14 +84,14 @@ def deviations(samples: Array, expected: Array) -> float:
     return float((distance[~always] / error[~always]).max())
 
 
-def some_regrets(tree: Tree) -> Array:
+def some_regrets(tree: GameTree) -> Array:
     """At some infosets one action is not in the policy, at others all are alike."""
     regret: Array = np.random.default_rng(1).normal(0.3, 1.0, tree.sequences)
     return regret
 
 
 def walks(
-    tree: Tree, seat: int, exploration: float | None, count: int, weight: float = 1.0, play: Any = sampling.play
+    tree: GameTree, seat: int, exploration: float | None, count: int, weight: float = 1.0, play: Any = sampling.play
 ) -> tuple[Array, Array]:
     """What each of `count` walks from the same regrets added to regrets and averages, [count, S]."""
     start, random = some_regrets(tree), np.array([seat], np.uint64)
@@ -109,7 +109,7 @@ def walks(
     return added[0], added[1]
 
 
-def matched(tree: Tree, regret: Array) -> Array:
+def matched(tree: GameTree, regret: Array) -> Array:
     return normalized(tree, np.maximum(regret, 0))
 
 

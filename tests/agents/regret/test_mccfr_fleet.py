@@ -20,7 +20,7 @@ from agents.regret.configs.mccfr import MCCFR
 from agents.regret.mccfr import SampledRegrets, player
 from agents.regret.mccfr_fleet import Learner, Sampler, Sum
 from agents.regret.policies import TabularPlayer, normalized
-from agents.regret.tree import Tree, compile_tree
+from agents.regret.tree import GameTree, compile_tree
 from agents.restore import load_checkpoint
 from agents.wiring import build
 from envs.api import Array
@@ -63,7 +63,7 @@ def learned(config: MCCFR, collections: int) -> Learner:
     return learner
 
 
-def solvers(tree: Tree, config: MCCFR) -> list[SampledRegrets]:
+def solvers(tree: GameTree, config: MCCFR) -> list[SampledRegrets]:
     """One for each actor, with its random stream."""
     exploration = config.exploration if config.sampling == "outcome" else None
     assert config.runtime is not None
@@ -83,7 +83,7 @@ def test_the_first_collection_of_one_actor_is_the_solver(sampling: str, weightin
     assert learner.iteration == 200
 
 
-def chunks(tree: Tree, config: MCCFR, collections: int, alone: bool = False) -> tuple[Array, Array]:
+def chunks(tree: GameTree, config: MCCFR, collections: int, alone: bool = False) -> tuple[Array, Array]:
     """Solvers that begin each chunk with what all found, as float32; or, the broken variant, that go on alone."""
     table = np.zeros((2, tree.sequences))
     working = solvers(tree, config)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.regret.tree import Tree, cached_tree, compile_tree, estimate_size
+from agents.regret.tree import GameTree, cached_tree, compile_tree, estimate_size
 from envs.api import CHANCE, TERMINAL
 from envs.games.make import make_game
 
@@ -15,7 +15,7 @@ pytest.importorskip("pyspiel")
 LIARS_DICE = "liars_dice(numdice=1,dice_sides=2)"
 
 
-def compiled(name: str) -> Tree:
+def compiled(name: str) -> GameTree:
     return compile_tree(make_game(name))
 
 
@@ -132,11 +132,11 @@ def test_a_cached_tree_is_the_same_and_a_damaged_one_is_made_again(tmp_path: Pat
     game = make_game(LIARS_DICE)
     calls: list[int] = []
 
-    def tree() -> Tree:
+    def tree() -> GameTree:
         return cached_tree(game, tmp_path, progress=lambda depth, nodes: calls.append(nodes))
 
-    def same(one: Tree, two: Tree) -> bool:
-        pairs = [(getattr(one, field.name), getattr(two, field.name)) for field in dataclasses.fields(Tree)]
+    def same(one: GameTree, two: GameTree) -> bool:
+        pairs = [(getattr(one, field.name), getattr(two, field.name)) for field in dataclasses.fields(GameTree)]
         return all(np.array_equal(a, b) and getattr(a, "dtype", None) == getattr(b, "dtype", None) for a, b in pairs)
 
     made = tree()

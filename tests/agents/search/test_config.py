@@ -18,9 +18,9 @@ def test_every_option_of_a_search_is_read() -> None:
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
         if ast.unparse(node.value) in ("options", "self.options")
     }
-    assert set(config.Search.model_fields) <= read
+    assert set(config.SearchOptions.model_fields) <= read
 
 
 def test_the_page_about_search_lists_its_options() -> None:
     page = (HERE.parents[1] / "docs" / "search.md").read_text()
-    assert table(config.Search) in page
+    assert table(config.SearchOptions) in page

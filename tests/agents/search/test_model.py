@@ -13,7 +13,7 @@ from agents.search.api import ModelSpec, Result
 from agents.search.dynamics import dynamics_of
 from agents.search.model import Model, ModelDynamics, Prediction
 from agents.search.search import Search
-from agents.search.tree import Tree
+from agents.search.tree import SearchTree
 from envs.api import Array
 from envs.games.make import make_game
 from tests.agents.search.table_model import TableModel, optimal_values, random_table, table_of
@@ -21,14 +21,14 @@ from tests.agents.search.test_search import assert_consistent, opinion, seeds, s
 
 
 def searched(model: TableModel, states: Any, **options: Any) -> tuple[Search[Model], Result]:
-    search = Search(ModelDynamics(model.spec), config.Search(**options))
+    search = Search(ModelDynamics(model.spec), config.SearchOptions(**options))
     return search, search.run(np.asarray(states), model, seeds(len(states)))
 
 
 # The table of a game -------------------------------------------------------------------------------------------------
 
 
-def compared(tree: Tree, other: Tree, row: int, node: int = 0, twin: int = 0) -> int:
+def compared(tree: SearchTree, other: SearchTree, row: int, node: int = 0, twin: int = 0) -> int:
     """How many nodes below `node` are not the same below `twin` of the other tree."""
     branch, below = tree.branch[row, node], other.branch[row, twin]
     if branch < 0 or below < 0:
@@ -43,7 +43,7 @@ def compared(tree: Tree, other: Tree, row: int, node: int = 0, twin: int = 0) ->
     return told
 
 
-def worth(tree: Tree, row: int, node: int, seat: int) -> tuple[float, ...]:
+def worth(tree: SearchTree, row: int, node: int, seat: int) -> tuple[float, ...]:
     """Everything about an action, to the last bit."""
     visits = int(tree.visits[row, node])
     value = float(tree.value[row, node, seat]) / visits if visits else 0.0
@@ -59,7 +59,7 @@ def test_the_table_of_a_game_is_searched_like_the_game(selection: Any) -> None:
     assert len(number) == 5478
     positions = np.concatenate([some_positions(game, 4, moves) for moves in (0, 2, 5)])
     states = np.array([number[position.tobytes()] for position in positions])
-    options = config.Search(selection=selection, simulations=300)
+    options = config.SearchOptions(selection=selection, simulations=300)
     native = Search(dynamics_of(game), options)
     result = native.run(positions, opinion(game), seeds(12), explore=True)
 
@@ -300,7 +300,7 @@ def test_what_can_not_be_planned_with_is_refused() -> None:
     model = random_table(np.random.default_rng(0), 4, 3)
     spec = ModelSpec("table", 3)
     with pytest.raises(ValueError, match="proven"):
-        Search(ModelDynamics(spec), config.Search(proven=True))
+        Search(ModelDynamics(spec), config.SearchOptions(proven=True))
     for wrong, told in [
         (model._replace(values=np.full((4, 1), np.nan)), "not finite"),
         (model._replace(logits=np.full((4, 3), np.nan, np.float32)), "not finite"),
@@ -310,4 +310,4 @@ def test_what_can_not_be_planned_with_is_refused() -> None:
         (model._replace(seat=np.ones(4, np.int64)), "none of 0 .. 0"),
     ]:
         with pytest.raises(ValueError, match=told):
-            Search(ModelDynamics(spec), config.Search(simulations=2)).run(np.zeros(1, np.int64), wrong, seeds(1))
+            Search(ModelDynamics(spec), config.SearchOptions(simulations=2)).run(np.zeros(1, np.int64), wrong, seeds(1))

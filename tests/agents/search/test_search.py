@@ -11,10 +11,10 @@ import pytest
 from agents.search import config
 from agents.search.api import Estimate, Evaluator
 from agents.search.dynamics import dynamics_of
-from agents.search.evaluators import Network, uniform
+from agents.search.evaluators import NetworkEvaluator, uniform
 from agents.search.rollouts import Rollouts
 from agents.search.search import Search
-from agents.search.tree import Tree
+from agents.search.tree import SearchTree
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions
 from envs.games.make import make_game
 from tests.agents.search.tree_game import TreeGame, random_tree
@@ -36,7 +36,7 @@ def opinion(game: Game) -> Evaluator:
         sums = np.sin((flat[:, None] * weights).sum(2))  # a matrix product's last bit depends on the number of rows
         return 2 * sums[:, 1:].astype(np.float32), sums[:, :1]
 
-    return Network(game, forward)
+    return NetworkEvaluator(game, forward)
 
 
 def some_positions(game: Game, n: int, moves: int, seed: int = 0) -> Positions:
@@ -49,7 +49,7 @@ def some_positions(game: Game, n: int, moves: int, seed: int = 0) -> Positions:
     return positions[:n]
 
 
-def assert_consistent(tree: Tree, row: int) -> None:
+def assert_consistent(tree: SearchTree, row: int) -> None:
     """A node's visits are 1 + its children's, or its children's where chance moves; what lies below adds up."""
     assert tree.nodes[row] <= tree.visits.shape[1]
     for branch in range(tree.branches[row]):
@@ -80,7 +80,7 @@ def test_visits_sum_to_the_budget_of_each_row(options: dict[str, Any], evaluator
     if kind == "adapted":
         game = Untold(game)
     budgets = np.array([0, 1, 7, 40, 100])
-    search = Search(dynamics_of(game), config.Search(**options))
+    search = Search(dynamics_of(game), config.SearchOptions(**options))
     result = search.run(positions, evaluator(game), seeds(5), explore=True, budgets=budgets)
     assert (result.visits.sum(1) == budgets).all()
     assert (result.simulations == budgets).all()
@@ -110,7 +110,9 @@ def test_compiled_and_adapted_searches_are_the_same(options: dict[str, Any]) -> 
     game = make_game("connect_four(rows=5,columns=5)")
     positions = some_positions(game, 8, 5)
     other = Untold(game)
-    search, twin = (Search(dynamics_of(each), config.Search(simulations=60, **options)) for each in (game, other))
+    search, twin = (
+        Search(dynamics_of(each), config.SearchOptions(simulations=60, **options)) for each in (game, other)
+    )
     result = search.run(positions, opinion(game), seeds(8), explore=True)
     again = twin.run(positions, opinion(other), seeds(8), explore=True)
     for name in ("action", "visits", "policy", "value", "q", "prior"):
@@ -122,13 +124,13 @@ def test_compiled_and_adapted_searches_are_the_same(options: dict[str, Any]) -> 
 def test_a_row_depends_on_its_seed_and_not_on_its_neighbours(options: dict[str, Any], evaluator: Any) -> None:
     game = make_game("connect_four(rows=4,columns=4)")
     positions = some_positions(game, 6, 4)
-    search = Search(dynamics_of(game), config.Search(simulations=64, **options))
+    search = Search(dynamics_of(game), config.SearchOptions(simulations=64, **options))
     result = search.run(positions, evaluator(game), seeds(6), explore=True)
     again = search.run(positions, evaluator(game), seeds(6), explore=True)
     for one, two in zip(result, again, strict=True):
         assert one.tobytes() == two.tobytes()
     for row in (0, 5):
-        alone = Search(dynamics_of(game), config.Search(simulations=64, **options))
+        alone = Search(dynamics_of(game), config.SearchOptions(simulations=64, **options))
         lonely = alone.run(positions[row : row + 1], evaluator(game), seeds(1, row), explore=True)
         for one, two in zip(result, lonely, strict=True):
             assert one[row].tobytes() == two[0].tobytes()
@@ -138,7 +140,7 @@ def test_a_row_depends_on_its_seed_and_not_on_its_neighbours(options: dict[str, 
 
 def test_a_tree_that_grows_is_the_tree_that_had_room(monkeypatch: pytest.MonkeyPatch) -> None:
     game = make_game("connect_four(rows=4,columns=4)")
-    options = config.Search(selection="ucb1", simulations=300)
+    options = config.SearchOptions(selection="ucb1", simulations=300)
     roomy = Search(dynamics_of(game), options).run(game.initial(3), Rollouts(game), seeds(3))
     monkeypatch.setattr("agents.search.search.FIRST_ROOM", 1)
     search = Search(dynamics_of(game), options)
@@ -181,7 +183,9 @@ def test_proven_values_equal_minimax_on_every_tic_tac_toe_position() -> None:
             q[row, action] = truth[game.step(going[row : row + 1], np.array([action]))[0].tobytes()]
         best = np.where(seats == 0, np.nanmax(q, 1), np.nanmin(q, 1))
         truth |= {position.tobytes(): value for position, value in zip(going, best, strict=True)}
-        search = Search(dynamics_of(game), config.Search(selection="ucb1", simulations=10**6, proven=True, ucb_c=100.0))
+        search = Search(
+            dynamics_of(game), config.SearchOptions(selection="ucb1", simulations=10**6, proven=True, ucb_c=100.0)
+        )
         result = search.run(going, Rollouts(game), seeds(len(going)))
         assert result.proven.all()
         assert (result.value[:, 0] == best).all()
@@ -195,7 +199,7 @@ def test_proven_values_equal_minimax_on_every_tic_tac_toe_position() -> None:
 def test_without_proven_results_nothing_is_proven() -> None:
     game = make_game("tic_tac_toe")
     positions = some_positions(game, 20, 6)
-    result = Search(dynamics_of(game), config.Search(selection="ucb1", simulations=500)).run(
+    result = Search(dynamics_of(game), config.SearchOptions(selection="ucb1", simulations=500)).run(
         positions, Rollouts(game), seeds(20)
     )
     assert not result.proven.any()
@@ -208,7 +212,7 @@ def test_solved_trees_equal_backward_induction_for_any_seats_and_payoffs(selecti
     """General-sum games with chance. One who thinks that all others play against seat 0 gets many of them wrong."""
     rng, wrong = np.random.default_rng(seats), 0
     even: dict[str, Any] = {"ucb_c": 100.0, "puct_init": 100.0, "value_scale": 0.0}  # or the worst would stay unproven
-    options = config.Search(selection=selection, simulations=4000, proven=True, chance="enumerated", **even)
+    options = config.SearchOptions(selection=selection, simulations=4000, proven=True, chance="enumerated", **even)
     for _ in range(12):
         game: Any = TreeGame(random_tree(rng, seats, 4, luck=True))
         if game.seats[0] < 0:
@@ -251,7 +255,7 @@ def test_three_seats_of_open_spiel_each_want_their_own(selection: Any, tmp_path:
     game = make_game(f"efg_game(filename={tmp_path / 'three.efg'})")
     assert game.spec.seats == 3
     for proven in (False, True):
-        options = config.Search(selection=selection, simulations=2000, proven=proven, puct_init=2.0)
+        options = config.SearchOptions(selection=selection, simulations=2000, proven=proven, puct_init=2.0)
         result = Search(dynamics_of(game), options).run(game.initial(1), Rollouts(game), seeds(1))
         assert result.action[0] == 0
         if proven:
@@ -266,7 +270,7 @@ def test_three_seats_of_open_spiel_each_want_their_own(selection: Any, tmp_path:
 def test_games_of_open_spiel_with_chance_are_played() -> None:
     game = make_game("pig(players=3,winscore=20)")
     positions = game.initial(4)
-    search = Search(dynamics_of(game), config.Search(selection="ucb1", simulations=200))
+    search = Search(dynamics_of(game), config.SearchOptions(selection="ucb1", simulations=200))
     result = search.run(positions, Rollouts(game), seeds(4))
     assert (result.visits.sum(1) == 200).all()
     for row in range(4):
@@ -280,7 +284,7 @@ def test_outcomes_are_visited_as_often_as_they_are_likely(chance: Any) -> None:
     odds = [0.5, 0.3, 0.2]
     gamble = (CHANCE, [(p, (v, -v)) for p, v in zip(odds, (1.0, -1.0, 0.5), strict=True)])
     game: Any = TreeGame((0, [gamble, (0.25, -0.25)]))
-    search = Search(dynamics_of(game), config.Search(selection="puct", simulations=1000, chance=chance))
+    search = Search(dynamics_of(game), config.SearchOptions(selection="puct", simulations=1000, chance=chance))
     result = search.run(game.initial(1), uniform(game), seeds(1))
     visits = [
         int(search.tree.visits[0, node]) for node in range(search.tree.nodes[0]) if search.tree.action[0, node] >= 0
@@ -307,7 +311,7 @@ def test_there_is_noise_only_when_exploring() -> None:
     weight = np.where(legal, np.exp(logits), 0)
     priors = weight / weight.sum(1, keepdims=True)
     for options in SELECTIONS:
-        search = Search(dynamics_of(game), config.Search(simulations=20, **options))
+        search = Search(dynamics_of(game), config.SearchOptions(simulations=20, **options))
         quiet = [search.run(positions, evaluate, seeds(6, first)) for first in (0, 50)]
         assert np.allclose(quiet[0].prior, priors, atol=1e-6)
         if options["selection"] != "ucb1":  # which tries untried actions in random order
@@ -326,7 +330,7 @@ def test_there_is_noise_only_when_exploring() -> None:
 
 def test_a_fraction_of_nothing_is_no_noise() -> None:
     game = make_game("connect_four")
-    search = Search(dynamics_of(game), config.Search(selection="puct", simulations=20, dirichlet_fraction=0.0))
+    search = Search(dynamics_of(game), config.SearchOptions(selection="puct", simulations=20, dirichlet_fraction=0.0))
     results = [search.run(game.initial(2), opinion(game), seeds(2), explore=explore) for explore in (False, True)]
     assert results[0].visits.tobytes() == results[1].visits.tobytes()
 
@@ -337,7 +341,7 @@ def test_a_fraction_of_nothing_is_no_noise() -> None:
 @pytest.mark.parametrize("evaluator", [Rollouts, opinion])
 def test_the_clock_stops_a_search(evaluator: Any) -> None:
     game = make_game("connect_four")
-    search = Search(dynamics_of(game), config.Search(selection="ucb1", simulations=10**9, seconds=0.02))
+    search = Search(dynamics_of(game), config.SearchOptions(selection="ucb1", simulations=10**9, seconds=0.02))
     result = search.run(game.initial(2), evaluator(game), seeds(2))
     assert (result.simulations > 0).all()
     assert (result.simulations < 10**7).all()
@@ -346,7 +350,7 @@ def test_the_clock_stops_a_search(evaluator: Any) -> None:
 
 def test_what_can_not_be_searched_is_refused() -> None:
     game = make_game("tic_tac_toe")
-    search = Search(dynamics_of(game), config.Search())
+    search = Search(dynamics_of(game), config.SearchOptions())
     over = game.initial(1)
     for action in (0, 3, 1, 4, 2):
         over = game.step(over, np.array([action]))
@@ -357,14 +361,14 @@ def test_what_can_not_be_searched_is_refused() -> None:
     with pytest.raises(ValueError, match="budget"):
         search.run(game.initial(2), Rollouts(game), seeds(2), budgets=np.array([1, -1]))
     with pytest.raises(ValueError, match="can't go on with a tree"):
-        Search(dynamics_of(game), config.Search(selection="gumbel")).follow(np.array([0]))
+        Search(dynamics_of(game), config.SearchOptions(selection="gumbel")).follow(np.array([0]))
 
 
 @pytest.mark.parametrize("kind", ["native", "adapted"])
 def test_estimates_that_are_none_are_refused(kind: str) -> None:
     native = make_game("tic_tac_toe")
     game = native if kind == "native" else Untold(native)
-    search = Search(dynamics_of(game), config.Search(simulations=5))
+    search = Search(dynamics_of(game), config.SearchOptions(simulations=5))
     for logits, values, told in [
         (np.zeros((1, 8)), np.zeros((1, 2)), "not logits"),
         (np.zeros((1, 9)), np.zeros(1), "not logits"),
@@ -383,6 +387,6 @@ def constant(estimate: Estimate) -> Evaluator:
 def test_no_rows_are_a_batch_too() -> None:
     game = make_game("tic_tac_toe")
     for evaluator in (Rollouts(game), opinion(game)):
-        result = Search(dynamics_of(game), config.Search()).run(game.initial(0), evaluator, seeds(0))
+        result = Search(dynamics_of(game), config.SearchOptions()).run(game.initial(0), evaluator, seeds(0))
         assert result.action.shape == (0,)
         assert result.visits.shape == (0, 9)

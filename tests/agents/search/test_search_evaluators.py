@@ -9,7 +9,7 @@ import pytest
 from agents.search import config
 from agents.search.api import Estimate
 from agents.search.dynamics import dynamics_of
-from agents.search.evaluators import Cache, Network, uniform
+from agents.search.evaluators import Cache, NetworkEvaluator, uniform
 from agents.search.rollouts import Rollouts
 from agents.search.search import Search
 from envs.api import TERMINAL, Array, Game, Positions
@@ -98,7 +98,7 @@ def test_a_search_with_a_cache_is_the_search_without() -> None:
     game = make_game("connect_four(rows=4,columns=4)")
     positions = walk(game, 8, 3, 0)
     seeds = np.arange(8, dtype=np.uint64)
-    search = Search(dynamics_of(game), config.Search(selection="gumbel", simulations=32))
+    search = Search(dynamics_of(game), config.SearchOptions(selection="gumbel", simulations=32))
     plain = search.run(positions, Oracle(game), seeds, explore=True)
     for capacity in (1, 1 << 12):
         cached = search.run(positions, Cache(game, Oracle(game), capacity), seeds, explore=True)
@@ -125,7 +125,7 @@ def test_a_network_sees_what_the_seat_to_move_sees_and_speaks_for_it() -> None:
         seen.append((obs.copy(), seat))
         return np.zeros((len(obs), 7), np.float32), np.full((len(obs), 1), 0.5)
 
-    network = Network(game, forward)
+    network = NetworkEvaluator(game, forward)
     for batch in (positions, positions[:3], positions):  # the buffer is used again, and was dirty
         estimate = network(batch, np.zeros(len(batch), np.uint64))
         mover = game.seat(batch)
@@ -137,7 +137,7 @@ def test_a_network_sees_what_the_seat_to_move_sees_and_speaks_for_it() -> None:
 
 def test_one_value_is_not_enough_for_games_that_do_not_sum_to_zero() -> None:
     game: Any = TreeGame((0, [(1.0, 0.0), (0.0, 1.0)]))
-    network = Network(game, lambda obs, seat: (np.zeros((len(obs), 2)), np.zeros((len(obs), 1))))
+    network = NetworkEvaluator(game, lambda obs, seat: (np.zeros((len(obs), 2)), np.zeros((len(obs), 1))))
     with pytest.raises(ValueError, match="expected 2 values"):
         network(game.initial(1), np.zeros(1, np.uint64))
 

@@ -52,7 +52,7 @@ def searched(q: Array, logits: Array, **options: Any) -> tuple[Any, Array]:
     """The results of ROWS searches of a bandit with values q, and the prior."""
     prior = np.exp(logits) / np.exp(logits).sum()
     game: Any = bandit(q)
-    search = Search(dynamics_of(game), config.Search(**options))
+    search = Search(dynamics_of(game), config.SearchOptions(**options))
     evaluate = knowing(logits, float(prior @ q))
     return search.run(game.initial(ROWS), evaluate, np.arange(ROWS, dtype=np.uint64), explore=True), prior
 
@@ -91,7 +91,7 @@ def test_visits_of_puct_need_not_improve_a_policy() -> None:
 def test_without_noise_gumbel_is_greedy_and_halves_what_it_considers() -> None:
     q, logits = np.linspace(-0.1, 0.1, 8), np.zeros(8, np.float32)
     game: Any = bandit(q)
-    search = Search(dynamics_of(game), config.Search(selection="gumbel", simulations=24, considered=8))
+    search = Search(dynamics_of(game), config.SearchOptions(selection="gumbel", simulations=24, considered=8))
     result = search.run(game.initial(1), knowing(logits, 0.0), np.zeros(1, np.uint64))
     assert result.visits[0].tolist() == [1, 1, 1, 1, 3, 3, 7, 7]  # the better halves, as in the sequence above
     assert result.action[0] == 7
@@ -104,7 +104,7 @@ def test_the_policy_completes_values_with_the_mixed_value() -> None:
     # By hand, appendix D: v_mix = (v + N sum(pi q) / sum(pi) over the tried) / (1 + N).
     prior, q = np.array([0.5, 0.25, 0.25]), np.array([0.4, -0.2, 0.8])
     game: Any = bandit(q)
-    options = config.Search(selection="gumbel", simulations=2, considered=2, visit_scale=3.0, value_scale=0.5)
+    options = config.SearchOptions(selection="gumbel", simulations=2, considered=2, visit_scale=3.0, value_scale=0.5)
     result = Search(dynamics_of(game), options).run(
         game.initial(1), knowing(np.log(prior).astype(np.float32), 0.1), np.zeros(1, np.uint64)
     )
@@ -117,4 +117,4 @@ def test_the_policy_completes_values_with_the_mixed_value() -> None:
 
 def test_gumbel_wants_a_plan() -> None:
     with pytest.raises(ValueError, match="gumbel"):
-        config.Search(selection="gumbel", seconds=1.0)
+        config.SearchOptions(selection="gumbel", seconds=1.0)

@@ -12,14 +12,14 @@ from agents.search.evaluators import uniform
 from agents.search.players import SearchPlayer, mcts
 from agents.search.rollouts import Rollouts
 from agents.search.search import Search
-from agents.search.tree import Tree
+from agents.search.tree import SearchTree
 from envs.api import CHANCE, Array
 from envs.games.make import make_game
 from tests.agents.search.test_search import Untold, assert_consistent, opinion, seeds
 from tests.agents.search.tree_game import TreeGame
 
 
-def subtree(tree: Tree, row: int, node: int) -> Any:
+def subtree(tree: SearchTree, row: int, node: int) -> Any:
     """Everything that a tree knows below a node, whatever its numbers."""
     own = (tree.visits[row, node], tuple(tree.value[row, node]), bool(tree.solved[row, node]))
     branch = tree.branch[row, node]
@@ -38,7 +38,7 @@ def subtree(tree: Tree, row: int, node: int) -> Any:
 def test_what_is_known_below_a_move_is_kept(evaluator: Any, kind: str) -> None:
     native: Any = make_game("connect_four(rows=4,columns=4)")
     game = native if kind == "native" else Untold(native)
-    search = Search(dynamics_of(game), config.Search(selection="puct", simulations=80, dirichlet_fraction=0.0))
+    search = Search(dynamics_of(game), config.SearchOptions(selection="puct", simulations=80, dirichlet_fraction=0.0))
     positions, first = game.initial(3), seeds(3)
     result = search.run(positions, evaluator(game), first)
     for ply in range(4):
@@ -68,7 +68,7 @@ def test_what_is_known_below_a_move_is_kept(evaluator: Any, kind: str) -> None:
 
 def test_a_tree_of_another_position_is_not_gone_on_with() -> None:
     game = make_game("connect_four(rows=4,columns=4)")
-    search = Search(dynamics_of(game), config.Search(simulations=50))
+    search = Search(dynamics_of(game), config.SearchOptions(simulations=50))
     best = search.run(game.initial(2), opinion(game), seeds(2)).action
     search.follow(best)
     there = game.step(game.initial(2), (best + [0, 1]) % 4)  # the second row went elsewhere
@@ -84,7 +84,7 @@ def test_a_tree_of_another_position_is_not_gone_on_with() -> None:
 def test_outcomes_of_chance_are_followed_too() -> None:
     gamble = (CHANCE, [(0.5, (1, [(1.0, 0.0), (0.0, 1.0)])), (0.5, (0.0, 0.0))])
     game: Any = TreeGame((0, [gamble, (0.4, 0.6)]))
-    search = Search(dynamics_of(game), config.Search(simulations=60, puct_init=5.0))
+    search = Search(dynamics_of(game), config.SearchOptions(simulations=60, puct_init=5.0))
     search.run(game.initial(1), uniform(game), seeds(1))
     search.follow(np.array([0]))
     search.follow(np.array([0]))
@@ -137,7 +137,7 @@ def test_a_player_does_not_think_about_its_only_move() -> None:
         asked.append(len(positions))
         return uniform(game)(positions, seeds)
 
-    player = SearchPlayer("net", game, evaluate, config.Search(selection="gumbel", simulations=8))
+    player = SearchPlayer("net", game, evaluate, config.SearchOptions(selection="gumbel", simulations=8))
     last = played([0, 1, 2, 3, 5, 4, 6, 8])
     assert fresh(player, last, np.random.default_rng(0)).tolist() == [7]
     assert not asked

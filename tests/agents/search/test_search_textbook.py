@@ -113,7 +113,7 @@ def test_puct_grows_the_textbook_tree(simulations: int) -> None:
     root = Node(game, game.initial(1), opinion(game))
     for _ in range(simulations + 1):
         root.simulate(puct)
-    search = Search(dynamics_of(game), config.Search(selection="puct", simulations=simulations))
+    search = Search(dynamics_of(game), config.SearchOptions(selection="puct", simulations=simulations))
     result = search.run(game.initial(1), opinion(game), np.zeros(1, np.uint64))
     assert result.visits[0].tolist() == [root.children[a].visits if a in root.children else 0 for a in range(4)]
     assert result.value[0] == pytest.approx(root.total / root.visits)
@@ -127,7 +127,7 @@ def test_puct_grows_the_textbook_tree(simulations: int) -> None:
 
 def test_gumbel_grows_the_textbook_tree_below_the_root() -> None:
     game = make_game("connect_four(rows=4,columns=4)")
-    search = Search(dynamics_of(game), config.Search(selection="gumbel", simulations=200, considered=1))
+    search = Search(dynamics_of(game), config.SearchOptions(selection="gumbel", simulations=200, considered=1))
     result = search.run(game.initial(1), opinion(game), np.zeros(1, np.uint64))
     action = int(result.visits[0].argmax())
     assert result.visits[0, action] == 200
@@ -152,7 +152,7 @@ def test_puct_by_hand() -> None:
     game: Any = TreeGame((0, [(1, [(0.5, -0.5), (-0.5, 0.5)]), (0.0, 0.0)]), (-1.0, 1.0))
     visits, values = [], []
     for simulations in range(1, 6):
-        options = config.Search(
+        options = config.SearchOptions(
             selection="puct", simulations=simulations, puct_init=1.0, puct_base=1e12, unvisited="zero"
         )
         result = Search(dynamics_of(game), options).run(game.initial(1), uniform(game), np.zeros(1, np.uint64))
@@ -170,7 +170,7 @@ def test_ucb1_by_hand() -> None:
     game: Any = TreeGame((0, [(0.2, 0.0), (0.4, 0.0), (0.3, 0.0)]), (-1.0, 1.0))
     visits = []
     for simulations in range(3, 7):
-        search = Search(dynamics_of(game), config.Search(selection="ucb1", simulations=simulations, ucb_c=1.0))
+        search = Search(dynamics_of(game), config.SearchOptions(selection="ucb1", simulations=simulations, ucb_c=1.0))
         visits.append(search.run(game.initial(1), uniform(game), np.zeros(1, np.uint64)).visits[0].tolist())
     assert visits == [[1, 1, 1], [1, 2, 1], [1, 2, 2], [2, 2, 2]]
 
@@ -185,7 +185,7 @@ def test_the_textbook_tree_of_any_seats(seats: int) -> None:
         root = Node(game, game.initial(1), uniform(game))
         for _ in range(101):
             root.simulate(puct)
-        search = Search(dynamics_of(game), config.Search(selection="puct", simulations=100))
+        search = Search(dynamics_of(game), config.SearchOptions(selection="puct", simulations=100))
         result = search.run(game.initial(1), uniform(game), np.zeros(1, np.uint64))
         assert result.value[0] == pytest.approx(root.total / root.visits)
         for action, child in root.children.items():

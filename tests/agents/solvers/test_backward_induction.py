@@ -7,7 +7,7 @@ import pytest
 
 from agents.api import Player, fresh
 from agents.records import Carry, forgets
-from agents.solvers.backward_induction import Solution, TooLarge, distinct, moves, solve
+from agents.solvers.backward_induction import PositionValues, TooLarge, distinct, moves, solve
 from agents.solvers.exhaustive import play_every_line
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions
 from envs.games.make import make_game
@@ -87,7 +87,7 @@ def test_hidden_cards_are_refused() -> None:
 class Table:
     """Plays by a solution: the `rank`-th best action, 0 the best, -1 the worst."""
 
-    def __init__(self, solution: Solution, rank: int) -> None:
+    def __init__(self, solution: PositionValues, rank: int) -> None:
         self.name, self.solution, self.rank, self.calls = "table", solution, rank, 0
 
     begin = staticmethod(forgets)

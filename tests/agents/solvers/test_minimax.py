@@ -7,7 +7,7 @@ import pytest
 
 from agents.api import fresh
 from agents.solvers.alpha_beta import AlphaBeta
-from agents.solvers.backward_induction import Solution, solve
+from agents.solvers.backward_induction import PositionValues, solve
 from agents.solvers.exhaustive import play_every_line
 from agents.solvers.minimax import Minimax
 from envs.api import TERMINAL, Array, Positions
@@ -23,7 +23,7 @@ SMALL = [
 ]
 
 
-def unfinished(solution: Solution) -> tuple[Positions, Array]:
+def unfinished(solution: PositionValues) -> tuple[Positions, Array]:
     """All positions in which somebody moves, and what the mover gets."""
     positions, expected = [], []
     for ply, values in zip(solution.plies, solution.values, strict=True):

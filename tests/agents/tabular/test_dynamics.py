@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents.tabular.dynamics import (
-    Play,
+    Trajectories,
     fictitious_play,
     joint_play,
     multiplicative_weights,
@@ -21,7 +21,7 @@ SHAPLEY, ROCK = CLASSICS["shapley"], CLASSICS["rock_paper_scissors"]
 CORNER = [np.eye(3)[0], np.eye(3)[0]]
 ASIDE = [np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.2, 0.6])]
 
-RULES: dict[str, Callable[[MatrixGame, int], Play]] = {
+RULES: dict[str, Callable[[MatrixGame, int], Trajectories]] = {
     "fictitious play": fictitious_play,
     "regret matching": regret_matching,
     "regret matching+": lambda game, rounds: regret_matching(game, rounds, plus=True),
