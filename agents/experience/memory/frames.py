@@ -33,6 +33,8 @@ class Frames:
     end, are here.
     """
 
+    gaps = True
+
     def __init__(
         self,
         capacity: int,

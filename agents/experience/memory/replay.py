@@ -24,9 +24,11 @@ if TYPE_CHECKING:
 class RowStore(Protocol):
     """What holds rows: `Table`, `Frames`."""
 
+    gaps: bool  # whether any of the rows below `size` may not be ready
+
     @property
     def size(self) -> int:
-        """Rows lie at indices below this; some may not be ready."""
+        """Rows lie at indices below this."""
         ...
 
     def add(self, experience: Experience) -> Change: ...

@@ -32,6 +32,8 @@ class Sequences:
     A sequence of `length` steps begins every length - overlap steps of a column.
     """
 
+    gaps = True
+
     def __init__(
         self,
         capacity: int,

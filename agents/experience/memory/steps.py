@@ -179,6 +179,7 @@ class Steps:
         self.complete = 0  # rows ever
         self.rings: dict[str, Array] = {}  # [slots, ...]
         self.order = np.zeros(0, np.int64)  # [capacity] the slot of each row
+        self.pointers: Pointers  # once there are rings: they, and the order
         self.front: dict[str, Array] = {}  # [columns, ...] what each column shows now
         self.last = np.full(columns, -1)  # number of the newest step of each column
         self.waiting: dict[int, Array] = {}  # for each actor: numbers [w, B] of steps that aren't complete
@@ -211,7 +212,7 @@ class Steps:
         if not self.rings:
             self._begin(unroll)
         block = self.last[first : first + count]
-        broken, stale, dropped = _enter(self._pointers(), self.made, length, block, unroll.first[0], first)
+        broken, stale, dropped = _enter(self.pointers, self.made, length, block, unroll.first[0], first)
         if len(dropped):
             self.finals.free += dropped.tolist()
         if len(broken):
@@ -240,15 +241,12 @@ class Steps:
         }
         self.rings = allocate(shapes | {"order": ((self.capacity,), np.int64)}, self.capacity, self.available)
         self.order = self.rings.pop("order")
-        for pointers in (self.order, self.rings["final"], self.rings["row"]):
-            pointers[:] = NOWHERE
+        fields = {name: self.rings[name] for name in Pointers._fields if name != "order"}
+        self.pointers = Pointers(order=self.order, **fields)
+        for array in (self.order, self.pointers.final, self.pointers.row):
+            array[:] = NOWHERE
         shown = (name for name in ("obs", "mask") if name in rows)
         self.front = {name: np.zeros((self.columns, *rows[name][0]), rows[name][1]) for name in shown}
-
-    def _pointers(self) -> Pointers:
-        rings = self.rings
-        ends = rings["terminated"], rings["truncated"]
-        return Pointers(rings["next"], rings["row"], rings["final"], self.order, *ends)
 
     def _write(self, unroll: Unroll, first: int) -> None:
         """Put the steps where number `made` and those behind it lie."""
@@ -291,11 +289,11 @@ class Steps:
         rings, starts = self.rings, self.order[index]
         if self.rewards:
             reward, discount, last = self._judged(starts)
-            lead = _lead(self._pointers(), last)
+            lead = _lead(self.pointers, last)
         else:
             turn = rings.get("turn", NO_TURNS)
             (reward, discount, last), lead = _follow(
-                self._pointers(), rings["reward"], turn, self.gamma, self.n_step, starts
+                self.pointers, rings["reward"], turn, self.gamma, self.n_step, starts
             )
         after = self._after(last, lead)
         return Transition(
@@ -309,7 +307,7 @@ class Steps:
 
     def _judged(self, starts: Array) -> tuple[Array, Array, Array]:
         """What the reward models say that the steps from `starts` on are worth now: as `_add_up`."""
-        slots = _windows(self._pointers(), self.n_step, starts)
+        slots = _windows(self.pointers, self.n_step, starts)
         shape, rings = slots.shape, self.rings
         reward = self.rewards.judged(self._lived(slots.reshape(-1))).reshape(shape)
         gamma = self.gamma * rings["turn"][slots].astype(np.float64) if "turn" in rings else self.gamma
@@ -320,7 +318,7 @@ class Steps:
     def _lived(self, slots: Array) -> Lived:
         """The steps at `slots` [n], each by itself."""
         obs, action, reward = (self.rings[name][slots] for name in ("obs", "action", "reward"))
-        after = self._after(slots, _lead(self._pointers(), slots))
+        after = self._after(slots, _lead(self.pointers, slots))
         return Lived(obs, action, reward, after["obs"], self.rings["terminated"][slots])
 
     def _after(self, slots: Array, lead: Lead) -> dict[str, Array]:
@@ -334,8 +332,8 @@ class Steps:
         if len(ended):
             obs, *mask = self.finals.get(number)
             shown["obs"][ended] = obs
-            cut = self.rings["truncated"][slots[ended]]
             for legal in mask:
+                cut = self.rings["truncated"][slots[ended]]
                 shown["mask"][ended[cut]] = legal[cut]
         return shown
 

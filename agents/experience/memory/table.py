@@ -58,6 +58,8 @@ def allocate(
 class Table:
     """`kind` is the NamedTuple of the rows, each field [n, ...] or None; dtypes and shapes come with the first rows."""
 
+    gaps = False
+
     def __init__(self, capacity: int, kind: Any = Transition, available: Callable[[], int] = available_memory) -> None:
         self.capacity, self.kind, self.available = capacity, kind, available
         self.added = 0  # rows ever

@@ -23,7 +23,7 @@ class Uniform:
 
     def select(self, batch: int, table: RowStore, rng: np.random.Generator) -> tuple[Array, None]:
         index = rng.integers(0, table.size, batch)
-        while not (ready := table.ready(index)).all():
+        while table.gaps and not (ready := table.ready(index)).all():
             index[~ready] = rng.integers(0, table.size, batch - np.count_nonzero(ready))
         return index, None
 

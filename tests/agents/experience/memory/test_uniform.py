@@ -11,6 +11,8 @@ from tests.agents.experience.memory.test_prioritized import chi_square
 
 def test_uniform_draws_ready_rows_evenly() -> None:
     class Half(Table):
+        gaps = True
+
         def ready(self, index: Array) -> Array:
             return index % 2 == 1
 
