@@ -63,7 +63,8 @@ class Noting(Fitting):
 
 def test_least_squares_are_found() -> None:
     learned = fit()
-    learned.advance(400)
+    while learned.steps < 400:  # how far it comes at once depends on the clock
+        learned.advance(400)
     assert learned.steps == 400
     assert learned.evaluate()["eval/loss"] < 1e-6
     np.testing.assert_allclose(learned.trained.flat.weights(), [1, -2, 0.5, 3], atol=1e-3)
