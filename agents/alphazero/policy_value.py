@@ -64,8 +64,8 @@ def scale_of(spec: GameSpec) -> float:
 
 
 class Replica:
-    """A network that plays, as `agents.search.evaluators.NetworkEvaluator` wants it: in float32, or in bfloat16, which is up to
-    three times as fast where the processor knows it."""
+    """A network that plays, as `agents.search.evaluators.NetworkEvaluator` wants it: in float32, or in bfloat16, which
+    is up to three times as fast where the processor knows it."""
 
     def __init__(self, options: BoardNetwork, spec: GameSpec, device: torch.device) -> None:
         self.device, self.scale = device, scale_of(spec)
