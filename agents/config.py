@@ -148,8 +148,8 @@ class EpisodeLogging(Logging):
 class World(NamedTuple):
     """What a run is about."""
 
-    kind: Literal["env", "game", "data"]
-    name: str  # a Gymnasium id, a game's name, the name of a data set
+    kind: Literal["env", "game", "data", "bandits"]
+    name: str  # a Gymnasium id, a game's name, the name of a data set, bandits
 
 
 class Experiment(Config):

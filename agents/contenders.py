@@ -12,6 +12,7 @@ import numpy as np
 from agents.api import Policy
 from agents.config import Environment
 from agents.records import Acted, Carry
+from agents.registry import parse
 from agents.restore import load_policy
 from envs.api import Actions, Array, Continuous, Discrete, MultiDiscrete, Spec, Step
 from experiment import extensions
@@ -79,9 +80,12 @@ def home(name: str) -> Environment | None:
         return None
     extensions.require(path)
     config = read(run / "config.yaml")
-    if "data" in config:
-        raise ValueError(f"contender {name!r}: {config['algorithm']} learns {config['data']}, and acts nowhere")
-    return check(Environment, config["env"]).whole_games() if "env" in config else None
+    if "env" in config:
+        return check(Environment, config["env"]).whole_games()
+    world = parse(config).world
+    if world.kind != "game":
+        raise ValueError(f"contender {name!r}: {config['algorithm']} learns {world.name}, and acts nowhere")
+    return None
 
 
 class UniformPolicy:

@@ -56,6 +56,7 @@ ALGORITHMS = {
     "cfr": Entry("agents.regret.configs.cfr", "CFR", "agents.regret.cfr"),
     "mccfr": Entry("agents.regret.configs.mccfr", "MCCFR", "agents.regret.mccfr"),
     "deep_cfr": Entry("agents.regret.configs.deep_cfr", "DeepCFR", "agents.regret.deep_cfr"),
+    "bandit": Entry("agents.tabular.configs.bandit", "Bandit", "agents.tabular.bandits"),
     "fit": Entry("agents.fitting.configs.fit", "Fit", "agents.fitting.fit"),
 }
 

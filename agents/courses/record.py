@@ -48,7 +48,7 @@ def versions(config: Experiment) -> dict[str, dict[str, Any]]:
             rules[name] = game.spec.version
     elif kind == "env":
         packages += engines(name)
-    else:
+    elif kind == "data":
         packages.append("scikit-learn")
     return {"libraries": {package: _installed(package) for package in packages}, "rules": rules}
 

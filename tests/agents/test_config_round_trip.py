@@ -19,6 +19,7 @@ WORLDS: dict[str, dict[str, Any]] = {
     "dqn": {"env": {"id": "CartPole-v1"}},
     "ddpg": {"env": {"id": "P-v1"}},
     "fit": {"data": "iris"},
+    "bandit": {},
 }
 GAME = {"game": "kuhn_poker"}
 texts = st.text(st.characters(codec="utf-8"), max_size=6)

@@ -88,7 +88,8 @@ def change(raw_config: dict[str, Any], key: str) -> list[str]:
 
 
 def guesses(section: Config, path: list[str], prefix: str = "") -> Iterator[str]:
-    """Overrides that change the field at the end of the path; in a section that is off, after turning it on."""
+    """Overrides that change the field at the end of the path; where another section is there, or none, after turning on
+    the field's own."""
     name, *below = path
     if name.endswith("[]"):
         name = name.removesuffix("[]")
@@ -99,13 +100,15 @@ def guesses(section: Config, path: list[str], prefix: str = "") -> Iterator[str]
     annotation, now = type(section).model_fields[name].annotation, getattr(section, name)
     if not below:
         yield from (f"{prefix}{name}={json.dumps(value)}" for value in others(annotation, now))
-    elif isinstance(now, Config):
+        return
+    if isinstance(now, Config) and below[0] in type(now).model_fields:
         yield from guesses(now, below, f"{prefix}{name}.")
-    else:
-        for possible in filter(is_section, leaves(annotation)):
+    for possible in filter(is_section, leaves(annotation)):
+        if below[0] in possible.model_fields and not isinstance(now, possible):
             on, field = filled(possible), possible.model_fields[below[0]]
             for value in others(field.annotation, on[below[0]]):
                 yield f"{prefix}{name}={json.dumps(on | {below[0]: value})}"
+            yield f"{prefix}{name}={json.dumps(on)}"
 
 
 def others(annotation: Any, now: Any) -> Iterator[Any]:
@@ -223,7 +226,7 @@ def resume_with(name: str, key: str, directory: Path, capsys: pytest.CaptureFixt
     keys = {assignment.partition("=")[0] for assignment in changed[1:]} or {key}
     told = [line.removeprefix("error: ").partition(": ")[0] for line in [*out.splitlines(), *err.splitlines()]]
     assert keys <= set(told), "what is refused, or changed, is named"
-    if any(marked(name)[key] for key in keys):
+    if any(marked(name).get(changed, marked(name)[key]) for changed in keys):  # a section as a whole is as the field
         assert (code, contents(directory)) == (2, before), err
     else:
         assert code == 0, err
@@ -288,6 +291,7 @@ MEANING = {  # with another value the run would go on, but what it saved would m
     "mccfr": ["weighting"],
     "mccfr_fleet": ["weighting"],
     "deep_cfr": ["network.activation"],
+    "bandit": ["rule.epsilon", "testbed.drift"],
     "fit": ["held_out", "network.activation"],
 }
 NOTHING = {  # what nothing that is saved depends on
@@ -299,6 +303,7 @@ NOTHING = {  # what nothing that is saved depends on
     "mccfr": ["sampling", "batch", "memory_bytes"],
     "mccfr_fleet": ["iterations", "runtime.kind"],
     "deep_cfr": ["traversals", "learner.updates"],
+    "bandit": [],
     "fit": ["learner.batch_size", "learner.loss", "learner.regularization"],
 }
 
