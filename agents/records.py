@@ -122,6 +122,17 @@ class Sample(NamedTuple):
     weight: Array | None = None  # [n] float32 importance weights, max 1
 
 
+def arrays(name: str, value: Any) -> Iterator[tuple[str, Array]]:
+    """Every array in a record by its name, such as `Unroll.rows.extras.log_prob`; what is no array is left out."""
+    if isinstance(value, np.ndarray):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from arrays(f"{name}.{key}", part)
+    elif isinstance(value, tuple) and hasattr(value, "_asdict"):
+        yield from arrays(name, value._asdict())
+
+
 # Axes ----------------------------------------------------------------------------------------------------------------
 
 EDGES, STEPS, ROWS, ENDS = "T + 1, B", "T, B", "B", "K"  # of what is joined and cut alike

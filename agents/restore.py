@@ -6,6 +6,8 @@ policy, spec = load_policy(Path("runs/cartpole"))
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,8 @@ from agents.experience.rollout import env_spec
 from agents.registry import algorithm, parse
 from envs.turn_env import TurnEnv
 from experiment import extensions
-from experiment.checkpoint import CheckpointError, load, newest
+from experiment.checkpoint import CheckpointError, load, newest, require_finite
+from experiment.course import require_loop
 
 if TYPE_CHECKING:
     from agents.api import Player, Policy, State
@@ -32,21 +35,42 @@ def load_checkpoint(path: Path) -> tuple[Experiment, State, dict[str, Any]]:
     extensions.require(path)
     if (path / "manifest.json").exists():
         state, about = load(path)
+        trust(path, state, about)
     else:
-        path, state, about = newest(path if path.name == "checkpoints" else path / "checkpoints")
-    if not isinstance(about.get("config"), dict) or not isinstance(about.get("steps"), int):
-        raise CheckpointError(f"{path}: its manifest doesn't say by which config, or after how many steps")
+        path, state, about = newest(path if path.name == "checkpoints" else path / "checkpoints", trust)
     return parse(about["config"]), state, about | {"path": path}
 
 
-def go_on(course: Course, state: State, path: Path) -> None:
-    """Let a course take over the state of the checkpoint at `path`. Raises CheckpointError where it doesn't fit."""
+def trust(path: Path, state: State, about: dict[str, Any]) -> None:
+    """Raise CheckpointError for what no run has saved although it is well-formed, and for what is not finite."""
+    if not isinstance(about.get("config"), dict) or not isinstance(about.get("steps"), int):
+        raise CheckpointError(f"{path}: its manifest doesn't say by which config, or after how many steps")
+    if not all(isinstance(about.get(kind), dict) for kind in ("libraries", "rules")):
+        raise CheckpointError(f"{path}: its manifest doesn't say by which libraries and rules")
     try:
-        state["metrics"], state["clocks"]  # the loop's
-        course.load_state_dict(state)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        require_finite(state)
+    except FloatingPointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+@contextmanager
+def doubting(path: Path) -> Iterator[None]:
+    """Whatever goes wrong inside is a CheckpointError: a state may be well-formed and yet be none of this run's."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error) if isinstance(error, ValueError) else repr(error)
         raise CheckpointError(f"{path}: its state is not one that this run can go on from: {reason}") from error
+
+
+def go_on(course: Course, state: State, about: dict[str, Any]) -> None:
+    """Let a course take over the state of the checkpoint that says this about itself. Raises CheckpointError where it
+    doesn't fit."""
+    with doubting(about["path"]):
+        require_loop(state)
+        course.load_state_dict(state)
+        if course.steps != about["steps"]:
+            raise ValueError(f"its manifest says {about['steps']} {course.unit}, its state {course.steps!r}")
 
 
 def load_policy(path: Path) -> tuple[Policy, Spec]:

@@ -26,7 +26,7 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,27 @@ class CheckpointError(RuntimeError):
     """A checkpoint that can't be written or must not be trusted; the message names the file and what is wrong."""
 
 
+class StorageError(CheckpointError):
+    """The disk doesn't take a checkpoint, now. Nothing of it is left behind."""
+
+
+# What must not be saved --------------------------------------------------------------------------------------------
+
+WORLDS = "fleet"  # below this key lies what belongs to others: worlds may well hold an infinite number
+
+
+def require_finite(value: Any, path: str = "") -> None:
+    """Raise FloatingPointError, with the path of the number, where a state holds a NaN or an infinite one."""
+    if isinstance(value, Mapping):
+        for key in value.keys() - {WORLDS}:
+            require_finite(value[key], f"{path}/{key}")
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            require_finite(item, f"{path}/{index}")
+    elif isinstance(value, (np.ndarray, np.floating, float)) and not np.isfinite(value).all():
+        raise FloatingPointError(f"state{path} is not finite")
+
+
 # Saving ------------------------------------------------------------------------------------------------------------
 
 
@@ -61,7 +82,8 @@ def save(directory: Path, step: int, state: State, about: dict[str, Any]) -> Pat
     """Write `state` and return where it lies. `about` (JSON) describes it: algorithm, spec, counters, versions.
 
     Large arrays are streamed from where they are, so memory doesn't double (one that isn't contiguous is copied).
-    Raises CheckpointError for what can't be stored, and when the disk is or gets full; then nothing is left behind.
+    Raises CheckpointError for what can't be stored, and StorageError when the disk is or gets full; then nothing is
+    left behind.
     """
     files, manifest = _plan(step, state, about)
     directory = Path(directory)
@@ -72,7 +94,18 @@ def save(directory: Path, step: int, state: State, about: dict[str, Any]) -> Pat
         _require_space(directory, files)
         return _write(directory, step, files, manifest)
     except OSError as error:
-        raise CheckpointError(f"{directory}: the checkpoint of step {step} can't be written: {error}") from error
+        raise StorageError(f"{directory}: the checkpoint of step {step} can't be written: {error}") from error
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Arrays by name as a file of safetensors; what was there is replaced. Raises StorageError."""
+    temporary = path.with_name(_TEMPORARY + path.name)
+    try:
+        temporary.unlink(missing_ok=True)
+        _write_file(temporary, _safetensors(dict(arrays)))
+        os.replace(temporary, path)
+    except OSError as error:
+        raise StorageError(f"{path}: can't be written: {error}") from error
 
 
 def _plan(step: int, state: State, about: dict[str, Any]) -> tuple[dict[str, list[Any]], dict[str, Any]]:
@@ -143,7 +176,7 @@ def _require_space(directory: Path, files: Mapping[str, list[Any]]) -> None:
     needed = sum(-(-size // _BLOCK) * _BLOCK for size in sizes) + 4 * _BLOCK  # the manifest and the directory
     free = shutil.disk_usage(directory).free
     if free < needed:
-        raise CheckpointError(f"{directory}: the checkpoint needs {needed} bytes, and {free} are free")
+        raise StorageError(f"{directory}: the checkpoint needs {needed} bytes, and {free} are free")
 
 
 def _write(directory: Path, step: int, files: Mapping[str, list[Any]], manifest: dict[str, Any]) -> Path:
@@ -289,15 +322,21 @@ def _decode(value: Any, arrays: dict[str, Array]) -> Any:
 # Many checkpoints --------------------------------------------------------------------------------------------------
 
 
-def newest(directory: Path) -> tuple[Path, State, dict[str, Any]]:
+Check = Callable[[Path, State, dict[str, Any]], None]
+
+
+def newest(directory: Path, check: Check | None = None) -> tuple[Path, State, dict[str, Any]]:
     """The newest valid checkpoint: its path, state, and what was said about it.
 
-    Warns of each newer one that is invalid. Raises CheckpointError, with every reason, if none is valid.
+    check: raises CheckpointError for one that isn't taken although it is as it was written. Warns of each newer one
+    that is invalid. Raises CheckpointError, with every reason, if none is valid.
     """
     reasons = []
     for _, _, path in _checkpoints(Path(directory)):
         try:
             state, about = load(path)
+            if check is not None:
+                check(path, state, about)
         except CheckpointError as error:
             warnings.warn(f"passing over an invalid checkpoint: {error}", stacklevel=2)
             reasons.append(str(error))
@@ -340,7 +379,7 @@ def prune(directory: Path, keep: int | None) -> None:
                 os.rename(path, directory / (_TEMPORARY + path.name))
         _sweep(directory)
     except OSError as error:
-        raise CheckpointError(f"{directory}: old checkpoints can't be deleted: {error}") from error
+        raise StorageError(f"{directory}: old checkpoints can't be deleted: {error}") from error
 
 
 def _is_valid(path: Path) -> bool:

@@ -35,8 +35,16 @@ class Every:
         self._asked = 0  # the steps when it was last asked
 
     def __call__(self, steps: int) -> bool:
-        before, self._asked = self._asked, steps
-        return any(due <= steps for due in self._next(before))
+        due, self._asked = self.due(steps), steps
+        return due
+
+    def due(self, steps: int) -> bool:
+        """The same, but it doesn't count as asked."""
+        return any(due <= steps for due in self._next(self._asked))
+
+    def asked(self, steps: int) -> bool:
+        """Whether it was asked at so many steps."""
+        return self._asked == steps
 
     def following(self, steps: int, otherwise: int) -> int:
         """When it is due next, after so many steps; `otherwise` where it never is."""
@@ -60,6 +68,11 @@ class Clocks:
         self.budget = timetable.budget
         self.should_log, self.should_save = Every(timetable.log), Every(timetable.save)
         self.should_evaluate = Every(timetable.evaluate, timetable.doubling)
+
+    def must_measure(self, steps: int) -> bool:
+        """Whether a measurement is due, at the end of the budget in any case, until `should_evaluate` is asked."""
+        clock = self.should_evaluate
+        return clock.due(steps) or (steps >= self.budget and not clock.asked(steps))
 
     def pause(self, steps: int) -> int:
         """The next number of steps at which something is due."""

@@ -16,10 +16,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol
 
 from experiment.clocks import Clocks, Timetable
+from experiment.metrics import was_written
+from experiment.run import Failure as Failure  # which a course may raise
 from experiment.run import Progress, Run
+from experiment.saving import Saving
+from experiment.stop import Stopped
 
 State = dict[str, Any]  # nested: dicts with string keys; arrays, numbers, strings, None and lists at the leaves
 
@@ -49,7 +55,8 @@ class Course(Stateful, Protocol):
     def advance(self, until: int) -> None:
         """At least one step. What can stop anywhere does so at `until` at the latest, everything else where it can.
 
-        Raises Failure where it can't go on although what was learned is worth saving.
+        Raises Failure where it can't go on although what was learned is worth saving; and where what was learned is
+        not finite any more FloatingPointError(reason, batch), batch being what was learned from last, arrays by name.
         """
         ...
 
@@ -62,14 +69,11 @@ class Course(Stateful, Protocol):
         ...
 
     def evaluate(self) -> Mapping[str, float]:
-        """How far it has come, by measurements that don't disturb it."""
+        """How far it has come, by measurements that don't disturb it. Raises `experiment.stop.Stopped` where it is told
+        to stop."""
         ...
 
     def close(self) -> None: ...
-
-
-class Failure(RuntimeError):
-    """A course can't go on. Its state is good, and is saved."""
 
 
 def drive(
@@ -77,42 +81,69 @@ def drive(
 ) -> None:
     """On from where the course is, until the budget is spent or a signal asks to stop; what was learned is kept.
 
-    state: of the checkpoint that the course has loaded; None at the beginning of a run. Raises Failure, after saving.
+    state: of the checkpoint that the course has loaded; None at the beginning of a run. What is due is saved before it
+    is measured: a run that is stopped while it measures itself does so when it goes on.
+
+    Raises RunError where nothing can be saved, and nothing was begun; Failure where the run can't go on.
     """
-    clocks, seconds = Clocks(timetable), 0.0
-
-    def save() -> None:
-        told = {"metrics": run.metrics.state_dict(), "clocks": clocks.state_dict()}
-        keep(course.steps, course.state_dict() | told)
-
+    clocks = Clocks(timetable)
     if state is None:
-        save()  # so that whatever comes, the run can go on
+        save = Saving(course, run, clocks, keep)
+        save.begin()
     else:
         run.metrics.load_state_dict(state["metrics"])
         clocks.load_state_dict(state["clocks"])
+        save = Saving(course, run, clocks, keep, course.steps)
     course.begin()
-    began, first = time.perf_counter(), course.steps
-    with Progress(timetable.budget, first, run.console) as progress:
-        while course.steps < timetable.budget and run.stop_signal is None:
-            before = time.perf_counter()
-            try:
-                course.advance(clocks.pause(course.steps))
-            except Failure:
-                save()
-                raise
-            seconds += time.perf_counter() - before
-            steps, done = course.steps, course.steps >= timetable.budget
-            if clocks.should_log(steps) or done:
-                times = {
-                    "time/total_timesteps": steps,
-                    "time/fps": (steps - first) / max(seconds, 1e-9),
-                    "time/time_elapsed": time.perf_counter() - began,
-                }
-                run.metrics.write(steps, times | dict(course.metrics()))
-            if clocks.should_evaluate(steps) or done:
-                run.metrics.write(steps, course.evaluate())
-            if clocks.should_save(steps) or done:
-                save()
-            progress.update(steps, course.news())
-    if course.steps < timetable.budget:
-        save()
+    try:
+        with Progress(timetable.budget, course.steps, run.console) as progress, suppress(Stopped):
+            _drive(course, run, clocks, save, progress)
+        if save.steps < course.steps:
+            save(last=True)
+    except FloatingPointError as error:
+        raise save.divergence(error) from error
+
+
+def _drive(course: Course, run: Run, clocks: Clocks, save: Saving, progress: Progress) -> None:
+    began, first, seconds = time.perf_counter(), course.steps, 0.0
+    while run.stop_signal is None:
+        if clocks.must_measure(course.steps):
+            run.metrics.write(course.steps, course.evaluate())
+            clocks.should_evaluate(course.steps)
+        if course.steps >= clocks.budget:
+            return
+        before = time.perf_counter()
+        try:
+            course.advance(clocks.pause(course.steps))
+        except Failure as error:
+            raise save.failure(error) from error
+        seconds += time.perf_counter() - before
+        steps, done = course.steps, course.steps >= clocks.budget
+        if clocks.should_log(steps) or done:
+            times = {
+                "time/total_timesteps": steps,
+                "time/fps": (steps - first) / max(seconds, 1e-9),
+                "time/time_elapsed": time.perf_counter() - began,
+            }
+            run.metrics.write(steps, times | dict(course.metrics()))
+        if clocks.should_save(steps) or done:
+            save(last=done)
+        progress.update(steps, course.news())
+
+
+def require_loop(state: State) -> None:
+    """Raise LookupError, TypeError or ValueError unless a state holds what `drive` adds to a course's."""
+    clocks, metrics = state["clocks"], state["metrics"]
+    numbers = [*(clocks[name]["asked"] for name in ("log", "evaluate", "save")), metrics["step"], metrics["offset"]]
+    if not all(type(number) is int for number in numbers):
+        raise ValueError(f"its metrics and clocks hold what is no whole number: {numbers}")
+
+
+def is_over(directory: Path, state: State, steps: int, budget: int) -> bool:
+    """Whether a run that has saved this state has nothing left to do: no step, and no measurement of the last one.
+
+    Raises what `require_loop` does.
+    """
+    require_loop(state)
+    measured = state["clocks"]["evaluate"]["asked"] == steps or was_written(directory, state["metrics"])
+    return steps >= budget and measured

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol, SupportsFloat
 
 Values = Mapping[str, int | float]
+LINES = "metrics.jsonl"
 
 
 class Sink(Protocol):
@@ -34,9 +35,9 @@ class Metrics:
     """The metrics of a run whose directory exists. Nothing is opened before the first write."""
 
     def __init__(self, directory: Path, console: bool) -> None:
-        self._lines = _Lines(Path(directory) / "metrics.jsonl")
+        self._lines = _Lines(Path(directory) / LINES)
         self._events = _Events(Path(directory))
-        self._sinks: dict[str, Sink] = {"metrics.jsonl": self._lines, "TensorBoard": self._events}
+        self._sinks: dict[str, Sink] = {LINES: self._lines, "TensorBoard": self._events}
         if console:
             self._sinks["console"] = _Console()
         self._step = -1  # of the last write
@@ -70,7 +71,7 @@ class Metrics:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Forget what was written after `state_dict`: these steps will be made again."""
         self._step = state["step"]
-        self._attempt("metrics.jsonl", lambda _: self._lines.cut(state["offset"]))
+        self._attempt(LINES, lambda _: self._lines.cut(state["offset"]))
         self._attempt("TensorBoard", lambda _: self._events.purge(state["step"] + 1))
 
     def _attempt(self, name: str, action: Callable[[Sink], None]) -> None:
@@ -84,6 +85,12 @@ class Metrics:
                 sink.close()
             reason = f"{type(error).__name__}: {error}"
             warnings.warn(f"{name} has failed and gets no more metrics: {reason}", stacklevel=3)
+
+
+def was_written(directory: Path, state: Mapping[str, Any]) -> bool:
+    """Whether a run has written metrics since `Metrics.state_dict` gave this state."""
+    lines = directory / LINES
+    return lines.exists() and lines.stat().st_size > state["offset"]
 
 
 class _Lines:

@@ -12,21 +12,28 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from experiment.metrics import Metrics
+from experiment.stop import asking
 
 
 class RunError(RuntimeError):
     """A run can't begin in this directory; nothing has been started."""
+
+
+class Failure(RuntimeError):
+    """A run can't go on. The message says why; what `drive` raises says too what of it is saved."""
 
 
 class Run:
@@ -48,6 +55,7 @@ class Run:
         self._config_text = config_text
         self._resume = resume
         self.console = console
+        self._lock = -1  # the open file
         self._leaving = ExitStack()
 
     def __enter__(self) -> Run:
@@ -55,13 +63,16 @@ class Run:
         with ExitStack() as entered:
             try:
                 self.directory.mkdir(parents=True, exist_ok=True)
-                entered.enter_context(_locked(self.directory / "LOCK"))
+                self._lock = entered.enter_context(_locked(self.directory / "LOCK"))
                 self._require_free()  # a run may have come and gone before the lock was ours
                 _replace(self.directory / "config.yaml", self._config_text)
             except OSError as error:
+                if self._lock >= 0 and not self._resume:
+                    self.withdraw()
                 raise RunError(f"{self.directory}: no run can be kept here: {error}") from error
             self.metrics = Metrics(self.directory, self.console)
             entered.callback(self.metrics.close)
+            entered.enter_context(asking(lambda: self.stop_signal is not None))
             if threading.current_thread() is threading.main_thread():
                 entered.enter_context(_listening(self._stop))
             self._leaving = entered.pop_all()
@@ -69,6 +80,22 @@ class Run:
 
     def __exit__(self, *exception: object) -> None:
         self._leaving.close()
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the directory is still the one that was entered: nobody has deleted, moved or replaced it."""
+        try:
+            return os.path.samestat(os.stat(self.directory / "LOCK"), os.fstat(self._lock))
+        except OSError:
+            return False
+
+    def withdraw(self) -> None:
+        """Leave nothing of a run that could not begin. A directory stays if there is something else in it."""
+        with suppress(OSError):
+            shutil.rmtree(self.checkpoints, ignore_errors=True)
+            for name in (".tmp-config.yaml", "config.yaml", "LOCK"):
+                (self.directory / name).unlink(missing_ok=True)
+            self.directory.rmdir()
 
     def _require_free(self) -> None:
         kept = [name for name in ("config.yaml", "metrics.jsonl", "checkpoints") if (self.directory / name).exists()]
@@ -101,7 +128,10 @@ def new_directory(begins: str, runs: str | Path = "runs") -> Path:
 
 
 def command(main: Callable[[], int]) -> None:
-    """Leave with what a script's `main` returns. Ctrl-C at start-up is 130, a reader that has left (`| head`) is 0."""
+    """Leave with what a script's `main` returns. Ctrl-C at start-up is 130, a reader that has left (`| head`) is 0.
+
+    A warning is one line."""
+    warnings.formatwarning = lambda message, *where: f"warning: {message}\n"
     try:
         code = main()
         sys.stdout.flush()
@@ -114,8 +144,8 @@ def command(main: Callable[[], int]) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that the operating system gives back when the process ends, however it ends."""
+def _locked(path: Path) -> Iterator[int]:
+    """Hold a lock that the operating system gives back when the process ends, however it ends: the open file."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
@@ -125,7 +155,7 @@ def _locked(path: Path) -> Iterator[None]:
             raise RunError(f"{path.parent}: is in use by process {holder}, which holds {path.name}") from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

@@ -77,10 +77,15 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    from agents.arena.league import LeagueError
+
     try:
         perform()
     except KeyboardInterrupt:
         return 130
+    except LeagueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -101,11 +101,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def train(config: Experiment, asked: argparse.Namespace) -> int:
     from agents.courses.record import changes, save
-    from agents.restore import go_on, load_checkpoint
+    from agents.restore import doubting, go_on, load_checkpoint
     from agents.wiring import build, timetable
     from envs.api import EnvError
     from experiment.checkpoint import CheckpointError
-    from experiment.course import Failure, drive
+    from experiment.course import Failure, drive, is_over
     from experiment.run import Run, RunError, exit_code, new_directory
 
     kind = "debug-" if asked.debug else ""
@@ -118,12 +118,14 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
                 forbidden, allowed = changes(config, saved, about)
                 if forbidden:
                     raise ConfigError(forbidden)
-                if about["steps"] >= config.steps:
+                with doubting(about["path"]):
+                    over = is_over(directory, state, about["steps"], config.steps)
+                if over:
                     print(f"{about['path']} has made all {config.steps} steps; to go on, set steps to more")
                     return 0
             course = stack.enter_context(closing(build(config)))
             if state is not None:
-                go_on(course, state, about["path"])
+                go_on(course, state, about)
             run = stack.enter_context(Run(directory, dump(config), asked.resume, console=not asked.quiet))
         except (ValueError, MemoryError, ConnectionError, EnvError, RunError, CheckpointError) as error:
             print(f"error: {error}", file=sys.stderr)
@@ -135,9 +137,9 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
             print("\n".join(["resumed with changes:", *allowed]), flush=True)
         try:
             drive(course, run, timetable(config), partial(save, run, config), state)
-        except Failure as error:
-            print(f"error: {error}\nwhat was learned is saved in {directory}", file=sys.stderr)
-            return 1
+        except (RunError, Failure) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2 if isinstance(error, RunError) else 1
         print(f"{course.steps} of {config.steps} steps are saved in {run.checkpoints}")
         return exit_code(run)
 

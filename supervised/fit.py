@@ -15,7 +15,8 @@ train/learning_rate, train/epoch, train/n_updates.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,7 @@ class Fitting:
         self.steps = self.epochs = 0  # updates, and whole epochs
         self.order = rng.permutation(self.size)  # of this epoch
         self.place = 0  # in it: of the next row
+        self.latest = self.order[:0]  # the rows that were learned from last
 
     def begin(self) -> None:
         """All is ready."""
@@ -64,12 +66,14 @@ class Fitting:
             self.update()
             if time.perf_counter() > pause:
                 break
+        with self.blaming():
+            self.trained.require_finite()
 
     def update(self) -> None:
         """Learn from the next batch."""
         if self.place + self.batch > self.size:
             self.epochs, self.order, self.place = self.epochs + 1, self.rng.permutation(self.size), 0
-        index = self.order[self.place : self.place + self.batch]
+        index = self.latest = self.order[self.place : self.place + self.batch]
         self.trained.update(self.rate(self.progress), *(column[index] for column in self.rows))
         self.place += self.batch
         self.steps += 1
@@ -81,8 +85,19 @@ class Fitting:
     def news(self) -> None:
         """Nothing is known without effort."""
 
+    @contextmanager
+    def blaming(self) -> Iterator[None]:
+        """Let a FloatingPointError say what was learned from last."""
+        try:
+            yield
+        except FloatingPointError as error:
+            batch = {f"column_{number}": column[self.latest] for number, column in enumerate(self.rows)}
+            raise FloatingPointError(str(error), batch) from error
+
     def metrics(self) -> Mapping[str, float]:
-        return self.trained.drain("train/") | {
+        with self.blaming():
+            means = self.trained.drain("train/")
+        return means | {
             "train/learning_rate": self.rate(self.progress),
             "train/epoch": self.epochs + self.place / (self.size - self.size % self.batch),
             "train/n_updates": self.steps,

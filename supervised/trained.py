@@ -14,6 +14,7 @@ each `descend` within one closed step (`supervised.accelerate`) over their state
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
@@ -149,8 +150,20 @@ class Trained:
                 views[name].copy_(parameter.detach())
 
     def drain(self, prefix: str = "") -> dict[str, float]:
-        """The metrics' means over the updates since the last call, on the host. Empty if there were none."""
-        return {prefix + name: mean for name, mean in self.state.means.drain(self.names).items()}
+        """The metrics' means over the updates since the last call, on the host. Empty if there were none.
+
+        Raises FloatingPointError where a term of the loss is not finite: nothing can be learned from it.
+        """
+        means = self.state.means.drain(self.names)
+        for name in self.coefficients:
+            if not math.isfinite(means.get(name, 0.0)):
+                raise FloatingPointError(f"{prefix}{name} has become {means[name]}")
+        return {prefix + name: mean for name, mean in means.items()}
+
+    def require_finite(self) -> None:
+        """Raise FloatingPointError unless every parameter is finite. Waits for the device."""
+        if not self.state.parameters.isfinite().all():
+            raise FloatingPointError("a parameter is no longer finite")
 
     def state_dict(self) -> dict[str, Any]:
         return {

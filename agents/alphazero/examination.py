@@ -34,7 +34,7 @@ class Examination:
         self.graded = {name: load(name, game) for name in options.graded}
 
     def __call__(self, weights: Array, steps: int) -> dict[str, float]:
-        metrics, player = self.climber(weights, steps), self.player("now", weights)
+        metrics, player = dict[str, float](), self.player("now", weights)
         for name, graded in self.graded.items():
             rng = self.seeds.generator("evaluation", name)
             metrics[f"solver/error_rate/{name}"] = error_rate(player, graded, rng).rate
@@ -42,7 +42,8 @@ class Examination:
             rng = self.seeds.generator("evaluation", "every line")
             lines = [play_every_line(self.game, player, seat, rng) for seat in range(self.game.spec.seats)]
             metrics["solver/losing_lines"] = sum(line.losses for line in lines)
-        return metrics
+        # Last, since it remembers: a measurement that is given up leaves no trace.
+        return self.climber(weights, steps) | metrics
 
     def state_dict(self) -> State:
         return self.climber.state_dict()

@@ -48,13 +48,13 @@ class Climber:
         if self.past and self.last is not None:
             past = self.player("past", self.last)
             metrics["arena/score/past"] = float(self._meet(0, 1, now, past).scores.mean())
-        self.last = weights
         if count:
             if not self.ladder:
                 pairs = combinations(range(count), 2)
                 self.ladder = [self._meet(a, b, self.opponents[a], self.opponents[b]) for a, b in pairs]
             ratings = bradley_terry(count + 1, [*self.ladder, *pairings], self.seeds.generator("evaluation", "ratings"))
             metrics["arena/rating"] = ratings[count].elo - ratings[0].elo
+        self.last = weights  # now that nothing can be given up any more
         return metrics
 
     def _meet(self, a: int, b: int, one: Player, other: Player) -> Pairing:

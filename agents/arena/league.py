@@ -12,6 +12,8 @@ into a statement.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -80,25 +82,35 @@ SCORES = """
 """
 
 
+class LeagueError(ValueError):
+    """A file is no league, or damaged, or can't be read or written; the message names it."""
+
+
 class League:
-    """An open league file, made where there is none. Raises ValueError for a file that is something else."""
+    """An open league file, made where there is none. Everything it is asked raises LeagueError where the file fails."""
 
     def __init__(self, path: Path) -> None:
-        try:
+        self.path = path
+        with self._naming("is no league"):
             self._db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
-        except sqlite3.OperationalError as error:
-            raise ValueError(f"{path} is no league: {error}") from error
         try:
-            with self._db:
+            with self._naming("is no league"), self._db:
                 self._db.execute("BEGIN IMMEDIATE")
-                self._prepare(path)
-            self._db.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.DatabaseError as error:
-            self._db.close()
-            raise ValueError(f"{path} is no league: {error}") from error
-        except ValueError:
+                self._prepare()
+            with self._naming("is damaged"):
+                self._check()
+                self._db.execute("PRAGMA journal_mode = WAL")
+        except LeagueError:
             self._db.close()
             raise
+
+    @contextmanager
+    def _naming(self, fault: str = "can't be read or written") -> Iterator[None]:
+        """What SQLite complains of inside is a LeagueError."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise LeagueError(f"{self.path} {fault}: {error}") from error
 
     def __enter__(self) -> League:
         return self
@@ -113,7 +125,7 @@ class League:
 
         Raises ValueError for a seed whose games the league has: they would be played, and counted, again.
         """
-        with self._db:
+        with self._naming(), self._db:
             self._db.execute("BEGIN IMMEDIATE")
             used = {row[0] for row in self._db.execute("SELECT seed FROM runs WHERE game = ?", (terms.game,))}
             if seed is not None and str(seed) in used:
@@ -128,7 +140,7 @@ class League:
     def add(self, run: int, names: list[str], bout: Bout, played: Played) -> None:
         """Append the games of a bout, all or none."""
         openings = [" ".join(str(action) for action in row if action >= 0) for row in played.openings.tolist()]
-        with self._db:
+        with self._naming(), self._db:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany("INSERT OR IGNORE INTO players (name) VALUES (?)", [(name,) for name in names])
             ids = dict(self._db.execute("SELECT name, id FROM players"))
@@ -144,9 +156,10 @@ class League:
 
     def pairings(self, game: str) -> tuple[list[str], list[Pairing]]:
         """Who has played a game, and all results: what `agents.arena.ratings` asks for."""
-        found = self._db.execute(SCORES, (game,)).fetchall()
+        with self._naming():
+            found = self._db.execute(SCORES, (game,)).fetchall()
+            names = dict(self._db.execute("SELECT id, name FROM players"))
         ids = sorted({player for row in found for player in row[:2]})
-        names = dict(self._db.execute("SELECT id, name FROM players"))
         pairings = []
         for (one, other), rows in groupby(found, key=lambda row: row[:2]):
             numbers = np.array([row[4:] for row in rows], np.float64)
@@ -157,11 +170,12 @@ class League:
         """Name, games and mean return of everybody, without forfeited games; None if no game paid anything but 1,
         0 and -1, when ratings say as much.
         """
-        if self._db.execute(PAID, (game,)).fetchone() is None:
-            return None
-        return self._db.execute(RETURNS, (game,)).fetchall()
+        with self._naming():
+            if self._db.execute(PAID, (game,)).fetchone() is None:
+                return None
+            return self._db.execute(RETURNS, (game,)).fetchall()
 
-    def _prepare(self, path: Path) -> None:
+    def _prepare(self) -> None:
         """Make the tables of an empty file; look whether another one is a league."""
         (application,), (version,) = (
             self._db.execute(f"PRAGMA {what}").fetchone() for what in ("application_id", "user_version")
@@ -170,4 +184,11 @@ class League:
             for statement in (*SCHEMA, f"PRAGMA application_id = {APPLICATION}", f"PRAGMA user_version = {VERSION}"):
                 self._db.execute(statement)
         elif (application, version) != (APPLICATION, VERSION):
-            raise ValueError(f"{path} is no league of this version: it is a database of somebody else's")
+            raise LeagueError(f"{self.path} is no league of this version: it is a database of somebody else's")
+
+    def _check(self) -> None:
+        """Read all of the file, so that damage is known before anything is played."""
+        (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            told = " ".join(found.split())
+            raise LeagueError(f"{self.path} is damaged ({told}): take a copy that is not, or begin a new one")

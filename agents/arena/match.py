@@ -21,6 +21,7 @@ from agents.maths.explore import draw
 from agents.records import mapped
 from envs.api import CHANCE, TERMINAL, Array, Game, GameSpec, IllegalAction, Positions
 from experiment.seeding import Seeds
+from experiment.stop import unless_stopped
 
 ATTEMPTS = 1000  # batches of openings drawn before giving up on a game that such openings end
 
@@ -111,7 +112,7 @@ def play(
 
     A player with an attribute `game` reads the positions of that Game, which the match keeps beside its own.
     seconds: what a move may take (`agents.arena.referee`). Raises ValueError if the table doesn't fit the game, or if
-    openings of so many plies end it.
+    openings of so many plies end it; Stopped where a run is told to stop.
     """
     orders = seatings(range(len(players)) if table is None else table)
     if orders.shape[1] != game.spec.seats or not set(orders.flat) <= set(range(len(players))):
@@ -125,6 +126,7 @@ def play(
             referee.ready(opened.positions[place][:1], rng)
         match = _Match(opened.rows(group), np.repeat(orders, groups, 0), group, referees, board, streams)
         while len(match.live):
+            unless_stopped()
             match.ply()
     finally:
         for referee in referees:

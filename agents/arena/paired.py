@@ -25,6 +25,7 @@ from agents.experience.rollout import make_env, restart
 from agents.records import Episodes
 from envs.api import Array, Step, VectorEnv
 from experiment.seeding import Seeds
+from experiment.stop import unless_stopped
 
 
 class Results(NamedTuple):
@@ -115,9 +116,11 @@ def film(policy: Policy, env: VectorEnv, seed: int, rng: np.random.Generator) ->
 
 
 def play(policy: Policy, env: VectorEnv, seed: int, rng: np.random.Generator) -> Iterator[Step]:
-    """What every row shows from a fresh start on, the reset included, without exploration and without end."""
+    """What every row shows from a fresh start on, the reset included, without exploration and without end. Raises
+    Stopped where a run is told to stop."""
     carry, step = policy.initial(env.count), env.reset(seed)
     while True:
+        unless_stopped()
         yield step
         acted = policy.act(carry, step, rng, explore=False)
         carry, step = acted.carry, env.step(acted.action)

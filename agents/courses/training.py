@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 
 from agents.api import Evaluation, Parts, Source, State
 from agents.experience.rewards.rewards import Rewards
-from agents.records import Experience, Round
+from agents.records import Experience, Round, Sample, arrays
 from envs.api import EnvError
 
 
@@ -23,6 +24,7 @@ class Training:
         self.learner, self.memory, self.ratio = parts[:3]
         self.rewards = Rewards(parts.rewards)
         self.source, self.evaluation = source, evaluation
+        self.samples: dict[str, Sample] = {}  # that were learned from last, by what they are made of
         self.steps = self.version = 0
         self.returns: deque[float] = deque(maxlen=window)
         self.lengths: deque[int] = deque(maxlen=window)
@@ -34,7 +36,8 @@ class Training:
 
     def advance(self, until: int) -> None:
         """One round: collect, learn, publish. It ends when everybody has delivered, wherever that is."""
-        experiences = self.source.collect()
+        with self.blaming():
+            experiences = self.source.collect()
         for experience in experiences:
             if self.rewards:
                 self.rewards.learn(experience.rows)
@@ -42,11 +45,25 @@ class Training:
             self.note(experience)
         news = [experience.moments for experience in experiences if experience.moments is not None]
         self.learner.begin_round(Round(self.version, self.steps, news))
-        for _ in range(self.ratio.due(self.steps)):
-            sample = self.memory.sample()
-            self.memory.update(sample, self.learner.update(sample))
+        with self.blaming():
+            for _ in range(self.ratio.due(self.steps)):
+                sample = self.memory.sample()
+                self.samples[type(sample.rows).__name__] = sample
+                self.memory.update(sample, self.learner.update(sample))
+            weights = self.learner.weights()
+            if not np.isfinite(weights).all():
+                raise FloatingPointError("a weight is no longer finite")
         self.version += 1
-        self.source.publish(self.learner.weights(), self.version)
+        self.source.publish(weights, self.version)
+
+    @contextmanager
+    def blaming(self) -> Iterator[None]:
+        """Let a FloatingPointError say what was learned from last: of several updates of a round the last one's."""
+        try:
+            yield
+        except FloatingPointError as error:
+            batch = dict(array for name, sample in self.samples.items() for array in arrays(name, sample._asdict()))
+            raise FloatingPointError(str(error), batch) from error
 
     def note(self, experience: Experience) -> None:
         self.steps += experience.steps
@@ -69,7 +86,9 @@ class Training:
             self.staleness.clear()
         metrics |= {name: float(np.mean(values)) for name, values in self.measures.items()}
         self.measures.clear()
-        return metrics | dict(self.learner.metrics()) | dict(self.rewards.metrics()) | dict(self.source.metrics())
+        with self.blaming():
+            metrics |= self.learner.metrics()
+        return metrics | dict(self.rewards.metrics()) | dict(self.source.metrics())
 
     def evaluate(self) -> Mapping[str, float]:
         try:

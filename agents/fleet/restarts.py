@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable
 
 from agents.api import State
 from agents.config import Runtime
 from experiment.course import Failure
+from experiment.stop import pause
 
 
 class FleetError(Failure):
@@ -18,7 +18,7 @@ class FleetError(Failure):
 class Restarts:
     """Counts replacements against the budget of a run. `incarnations[i]`: how often actor i was replaced so far."""
 
-    def __init__(self, runtime: Runtime, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, runtime: Runtime, sleep: Callable[[float], None] = pause) -> None:
         self.budget, self.backoff, self.sleep = runtime.restarts, runtime.backoff, sleep
         self.incarnations = [0] * runtime.actors
         self.used = 0  # by this process: what an earlier one used up is not held against it

@@ -22,6 +22,7 @@ from agents.records import Carry, forgets
 from agents.regret.infosets import UNKNOWN, InfosetTable, fingerprints
 from envs.api import CHANCE, TERMINAL, Array, Game, Positions
 from experiment.seeding import Seeds
+from experiment.stop import unless_stopped
 
 
 class Level(NamedTuple):
@@ -218,6 +219,7 @@ def returns(game: Game, players: list[TablePlayer], count: int, rng: np.random.G
     positions = game.initial(count)
     seat = game.seat(positions)
     while (seat != TERMINAL).any():
+        unless_stopped()
         action = np.zeros(count, np.int64)
         lucky = seat == CHANCE
         if lucky.any():

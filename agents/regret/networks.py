@@ -18,6 +18,7 @@ from agents.regret.lockstep import regret_matching, turn
 from agents.regret.policies import normalized, of_function, realization_plan
 from agents.regret.tree import GameTree, compile_tree
 from envs.api import Array, Game, Positions
+from experiment.stop import unless_stopped
 from supervised.flat import Flat
 from supervised.networks.torso import initialize, mlp
 
@@ -96,12 +97,13 @@ class Infosets:
         return normalized(self.tree, probability[self.tree.sequence_infoset, self.tree.sequence_action])
 
     def average(self, config: DeepCFR, network: HostNetwork, weights: Array) -> Array:
-        """The average policy [S] in a learner's weights."""
+        """The average policy [S] in a learner's weights. Raises Stopped where a run is told to stop."""
         tree, rows = self.tree, network.rows(weights)[self.tree.seats :]
         if config.average == "network":
             return self.policy(softmax(network.load(rows[0])(self.known), self.legal))
         plan = np.zeros(tree.sequences)
         for number, row in enumerate(rows):
+            unless_stopped()
             iteration, seat = turn(number, tree.seats)
             own = slice(tree.sequence_start[seat], tree.sequence_start[seat + 1])
             policy = self.policy(regret_matching(network.load(row)(self.known), self.legal))

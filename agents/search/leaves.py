@@ -55,9 +55,9 @@ def checked(spec: GameSpec | ModelSpec, n: int, estimate: Estimate) -> Estimate:
     return Estimate(logits, values)
 
 
-def not_finite(spec: GameSpec | ModelSpec, logits: Array, values: Array, index: int) -> ValueError:
+def not_finite(spec: GameSpec | ModelSpec, logits: Array, values: Array, index: int) -> FloatingPointError:
     what = f"logits {logits[index]}, values {values[index]}"
-    return ValueError(f"{spec.name}: the evaluator's estimate of a position is not finite: {what}")
+    return FloatingPointError(f"{spec.name}: the evaluator's estimate of a position is not finite: {what}")
 
 
 @inner

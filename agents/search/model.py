@@ -118,7 +118,7 @@ class ModelDynamics:
             self.embeddings[row, : len(kept)] = self.embeddings[row, kept]
 
     def _check(self, said: Prediction, n: int) -> None:
-        """Raises ValueError for what is no prediction of n states."""
+        """Raises ValueError for what is no prediction of n states, FloatingPointError for one that is not finite."""
         name, seats = self.spec.name, self.spec.seats
         shapes = [np.shape(each) for each in (said.reward, said.discount, said.seat)]
         if shapes != [(n, seats), (n,), (n,)]:
@@ -126,11 +126,11 @@ class ModelDynamics:
             wanted = f"{[n, seats]}, {[n]}, {[n]}"
             raise ValueError(f"{name}: the model gave rewards, discounts and seats {found}, not {wanted}")
         if not (np.isfinite(said.reward).all() and np.isfinite(said.discount).all()):
-            raise ValueError(f"{name}: the model's rewards and discounts are not finite")
+            raise FloatingPointError(f"{name}: the model's rewards and discounts are not finite")
         if np.min(said.seat) < 0 or np.max(said.seat) >= seats:
             raise ValueError(f"{name}: the model lets a seat move that is none of 0 .. {seats - 1}: {said.seat}")
         if (np.asarray(said.logits) == -np.inf).all(1).any():
-            raise ValueError(f"{name}: the model's logits are not finite: there is a state without an action")
+            raise FloatingPointError(f"{name}: the model's logits are not finite: there is a state without an action")
 
     def _keep(self, tree: SearchTree, rows: Array, branches: Array, embedding: Array) -> None:
         room, old = tree.node.shape[1], self.embeddings

@@ -56,8 +56,8 @@ class Search(Generic[E]):
         evaluator: an `Evaluator`, or the `Model` of learned dynamics. seeds: uint64 [B]. explore: Dirichlet noise
         (puct) or Gumbel noise (gumbel) at the roots; without it there is none. budgets: simulations of each row [B],
         instead of `options.simulations`.
-        Raises ValueError for positions that nobody can move in, arrays of another shape, and estimates that are not
-        finite.
+        Raises ValueError for positions that nobody can move in and arrays of another shape, FloatingPointError for
+        estimates that are not finite.
         """
         budgets = np.full(len(positions), self.options.simulations) if budgets is None else np.asarray(budgets)
         self._check(positions, seeds, budgets)

@@ -9,6 +9,7 @@ import numpy as np
 from agents.api import Player, fresh
 from agents.solvers.backward_induction import TooLarge, distinct, moves
 from envs.api import TERMINAL, Array, Game
+from experiment.stop import unless_stopped
 
 
 class Exhausted(NamedTuple):
@@ -35,13 +36,14 @@ def play_every_line(
     """Play `seat` by a player against every move of the others and every outcome of chance.
 
     The player is asked once for each position, all of a ply in one call: if it draws lots it is held to what it drew.
-    Raises TooLarge when more than `limit` positions are met.
+    Raises TooLarge when more than `limit` positions are met, Stopped where a run is told to stop.
     """
     positions, total, asked = game.initial(1), 0, 0
     lines: Array = np.ones(1)
     worst, counts, refutation = np.inf, np.zeros(3), None
     plies: list[_Ply] = []
     while len(positions):
+        unless_stopped()
         total += len(positions)
         if total > limit:
             raise TooLarge(f"{game.spec.name}: more than {limit} positions against {player.name}")

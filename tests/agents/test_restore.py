@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agents.restore import go_on, load_checkpoint
@@ -58,9 +59,59 @@ def test_a_manifest_without_its_config_or_with_steps_that_are_no_number_is_refus
             load_checkpoint(tmp_path / place / "step_000000060")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"loop": {"steps": "many", "version": 12, "returns": [], "lengths": [], "staleness": [], "measures": {}}},
+        {"clocks": {name: {"asked": "often"} for name in ("log", "evaluate", "save")}},
+        {"metrics": {"step": 60, "offset": None}},
+        {"metrics": 7},
+    ],
+)
+@pytest.mark.parametrize("more", ["steps=60", "steps=120"])  # also of a run that seems to be over
+def test_a_state_of_something_else_is_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], more: str
+) -> None:
+    if "loop" in change and more == "steps=60":
+        return  # the manifest's steps are spent: nothing of the loop is looked at
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    _, state, about = load_checkpoint(copy)
+    save(copy / "checkpoints", 60, state | change, {name: value for name, value in about.items() if name != "path"})
+    assert main(["--run-dir", str(copy), "--resume", more]) == 2
+    assert "its state is not one that this run can go on from" in capsys.readouterr().err
+
+
+def test_another_world_in_config_and_manifest_does_not_fit(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    _, state, about = load_checkpoint(copy)
+    told = {name: value for name, value in about.items() if name != "path"}
+    told["config"]["env"]["id"] = "Acrobot-v1"
+    save(copy / "checkpoints", 60, state, told)
+    (copy / "config.yaml").write_text((copy / "config.yaml").read_text().replace("CartPole-v1", "Acrobot-v1"))
+    assert main(["--run-dir", str(copy), "--resume", "steps=120"]) == 2
+    assert "its state is not one that this run can go on from" in capsys.readouterr().err
+
+
+def test_a_state_that_is_not_finite_is_passed_over(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    _, state, about = load_checkpoint(copy)
+    told = {name: value for name, value in about.items() if name != "path"}
+    good = about["path"]
+    bad = save(copy / "checkpoints", 60, state | {"weights": state["weights"] * np.nan}, told)
+    with pytest.warns(UserWarning, match=f"passing over.*{bad.name}: state/weights is not finite"):
+        assert load_checkpoint(copy)[2]["path"] == good
+    with pytest.raises(CheckpointError, match="state/weights is not finite"):
+        load_checkpoint(bad)
+
+
 def test_a_state_that_fits_is_taken_over(run: Path) -> None:
     config, state, about = load_checkpoint(run)
     course = build(config)
-    go_on(course, state, about["path"])
+    go_on(course, state, about)
     assert course.steps == 60
     course.close()

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from experiment.clocks import Timetable
-from experiment.course import Course, Failure, State, drive
+from experiment.course import Course, Failure, State, drive, is_over
 from experiment.phases import Phase, Phases
 from experiment.run import Run
+from experiment.stop import unless_stopped
 
 
 class Counting:
@@ -106,14 +107,62 @@ def test_a_course_with_a_stride_of_its_own_is_looked_at_where_it_stops(tmp_path:
 def test_a_failure_is_saved_and_then_raised(tmp_path: Path) -> None:
     course = Counting(fails_at=7)
     keep = Kept()
-    with pytest.raises(Failure, match="no further"), Run(tmp_path, "", resume=False, console=False) as run:
+    with (
+        pytest.raises(Failure, match="no further\nwhat was learned in 7 counts is saved in "),
+        Run(tmp_path, "", resume=False, console=False) as run,
+    ):
         drive(course, run, Timetable(budget=20, log=5), keep)
     assert [(steps, state["total"]) for steps, state in keep.states] == [(0, 0), (7, 28)]
 
 
 def test_a_signal_ends_the_run_after_saving(tmp_path: Path) -> None:
     keep, _ = driven(Counting(), tmp_path, Timetable(budget=20, save=5), stop_at=5)
-    assert [steps for steps, _ in keep.states] == [0, 5, 5]
+    assert [steps for steps, _ in keep.states] == [0, 5]
+
+
+class Measured(Counting):
+    """A signal comes in the midst of the measurement at `stop_at`. It knows what it was measured at before."""
+
+    def __init__(self, run: Run | None = None, stop_at: int = -1) -> None:
+        super().__init__()
+        self.run, self.stop_at, self.last = run, stop_at, 0
+
+    def evaluate(self) -> Mapping[str, float]:
+        if self.steps == self.stop_at and self.run is not None:
+            self.run.stop_signal = 15
+        unless_stopped()
+        before, self.last = self.last, self.total
+        return {"evaluated": self.total, "before": before}
+
+    def state_dict(self) -> State:
+        return super().state_dict() | {"last": self.last}
+
+    def load_state_dict(self, state: State) -> None:
+        super().load_state_dict(state)
+        self.last = state["last"]
+
+
+@pytest.mark.parametrize(("stop_at", "saved"), [(8, [0, 8]), (16, [0, 10, 16]), (20, [0, 10, 20])])
+def test_a_measurement_that_is_given_up_is_made_when_the_run_goes_on(
+    stop_at: int, saved: list[int], tmp_path: Path
+) -> None:
+    """Whatever was due was saved before it, at the end of the run too; nothing is measured twice or elsewhere."""
+    timetable = Timetable(budget=20, log=5, evaluate=8, save=10)
+    _, lines = driven(Measured(), tmp_path / "straight", timetable)
+    keep = Kept()
+    with Run(tmp_path / "parts", "", resume=False, console=False) as run:
+        drive(Measured(run, stop_at), run, timetable, keep)
+    assert [steps for steps, _ in keep.states] == saved
+    state = keep.states[-1][1]
+    assert not is_over(tmp_path / "parts", state, stop_at, 20)
+    course = Measured()
+    course.load_state_dict(state)
+    keep, more = driven(course, tmp_path / "parts", timetable, state)
+    assert untimed(more) == untimed(lines)
+    if stop_at < 20:
+        state = keep.states[-1][1]
+    assert is_over(tmp_path / "parts", state, 20, 20)
+    assert not is_over(tmp_path / "parts", state, 20, 21)
 
 
 # Phases --------------------------------------------------------------------------------------------------------------

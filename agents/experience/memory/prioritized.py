@@ -123,10 +123,13 @@ class Prioritized:
         return index, ((leaf.min() / leaf) ** self.beta).astype(np.float32)
 
     def update(self, index: Array, priority: Tensor) -> None:
-        """New priorities [n], such as TD errors, for rows that were sampled; of duplicates the last one counts."""
+        """New priorities [n], such as TD errors, for rows that were sampled; of duplicates the last one counts.
+
+        Raises FloatingPointError where one is not finite.
+        """
         size = np.abs(priority.detach().cpu().numpy().astype(np.float64)) + self.epsilon
         if not np.isfinite(size).all():
-            raise ValueError(f"{np.count_nonzero(~np.isfinite(size))} of {len(size)} priorities are not finite")
+            raise FloatingPointError(f"{np.count_nonzero(~np.isfinite(size))} of {len(size)} priorities are not finite")
         self.highest = max(self.highest, float(size.max()))
         _write(self.tree, self.offsets, index, size**self.alpha, True)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from agents.arena.league import League
+from agents.arena.league import League, LeagueError
 from agents.arena.match import Played
 from agents.arena.ratings import bradley_terry
 from agents.arena.standings import (
@@ -227,3 +228,32 @@ def test_other_files_are_no_leagues(tmp_path: Path) -> None:
         League(tmp_path / "other.sqlite")
     with pytest.raises(ValueError, match="is no league"):
         League(tmp_path)
+
+
+def test_a_damaged_league_is_refused_by_name_wherever_the_damage_lies(tmp_path: Path) -> None:
+    whole, path = tmp_path / "whole.sqlite", tmp_path / "league.sqlite"
+    with League(whole) as league:
+        run, _ = league.begin(terms("random", "one_ply"), None)
+        for number in range(20):
+            games = played([1, 1, 0, -1, 1, 0], [4])
+            shifted = games._replace(group=games.group + 3 * number)
+            league.add(run, ["zoe", "max"], Bout((0, 1), 0, 3 * number, 3), shifted)
+    content = whole.read_bytes()
+    assert len(content) > 5 * 4096
+    for page in range(len(content) // 4096):
+        damaged = bytearray(content)
+        damaged[page * 4096 : (page + 1) * 4096] = b"\xa5" * 4096
+        path.write_bytes(damaged)
+        with pytest.raises(LeagueError, match=re.escape(str(path))):
+            League(path)
+        assert path.read_bytes() == damaged
+    path.write_bytes(content)
+    League(path).__exit__(None, None, None)
+
+
+def test_damage_that_comes_later_is_named_too(tmp_path: Path) -> None:
+    path = tmp_path / "league.sqlite"
+    with League(path) as league, closing(sqlite3.connect(path)) as other:
+        other.execute("DROP TABLE seats")
+        with pytest.raises(LeagueError, match=r"league.sqlite can't be read or written: no such table"):
+            league.pairings("tic_tac_toe")

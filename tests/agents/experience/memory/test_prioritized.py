@@ -92,5 +92,5 @@ def test_new_rows_come_first_and_old_priorities_go() -> None:
     select.update(np.array([1, 5]), torch.tensor([100.0, 100.0]))
     np.testing.assert_allclose(select.leaves, [3, 0, 0.5, 0.5, 3, 0])  # late news of a row that is gone
     assert set(select.select(1000, Table(6), rng)[0].tolist()) == {0, 2, 3, 4}
-    with pytest.raises(ValueError, match="1 of 2 priorities are not finite"):
+    with pytest.raises(FloatingPointError, match="1 of 2 priorities are not finite"):
         select.update(np.array([0, 2]), torch.tensor([1.0, torch.nan]))
