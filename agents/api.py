@@ -194,5 +194,6 @@ class Algorithm(Generic[C]):
     solver: Callable[[C, Seeds], Solver] | None = None
     course: Callable[[C, Seeds, Callable[[Experiment], Course]], Course] | None = None  # (config, seeds, build)
     policy: Callable[[C, Spec, torch.device], Policy] | None = None  # acts in an environment
+    table: Callable[[C, State], Array] | None = None  # (config, state): probabilities [S, A], to act in a finite MDP
     player: Callable[[C, Game, State, str], Player] | None = None  # (config, game, state, name): plays a game
     searcher: Callable[[C, Game, State, str, int], Player] | None = None  # the same with so many simulations

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple, Self
 
 from pydantic import Field, JsonValue, model_validator
 
+from envs.names import parameters, split
 from experiment.config import Config, Fixed, Fraction, Natural, NonNegative, Positive, PositiveFloat, Several
 
 Activation = Literal["tanh", "relu", "silu", "elu"]
@@ -148,8 +149,8 @@ class EpisodeLogging(Logging):
 class World(NamedTuple):
     """What a run is about."""
 
-    kind: Literal["env", "game", "data", "bandits"]
-    name: str  # a Gymnasium id, a game's name, the name of a data set, bandits
+    kind: Literal["env", "game", "mdp", "data", "bandits"]
+    name: str  # a Gymnasium id, a game's name, that of a finite MDP, that of a data set, bandits
 
 
 class Experiment(Config):
@@ -172,6 +173,11 @@ class Experiment(Config):
     def world(self) -> World:
         raise NotImplementedError(f"{type(self).__name__} does not say what it is about")
 
+    @property
+    def environment(self) -> Environment | None:
+        """Where a policy that it finds acts; None where none does."""
+        return None
+
 
 class OfGame(Experiment):
     """An experiment about one game."""
@@ -182,6 +188,24 @@ class OfGame(Experiment):
     @property
     def world(self) -> World:
         return World("game", self.game)
+
+
+class OfMDP(Experiment):
+    """An experiment about one finite MDP."""
+
+    mdp: Fixed[str]
+    """name of the MDP, such as gridworld or cliff_walking(columns=6), or Gymnasium's, such as FrozenLake-v1"""
+
+    @property
+    def world(self) -> World:
+        return World("mdp", self.mdp)
+
+    @property
+    def environment(self) -> Environment:
+        """The MDP as a Gymnasium environment, whose observations are the numbers of its states."""
+        name, given = split(self.mdp, "an MDP")
+        options: dict[str, JsonValue] = dict(parameters(self.mdp, given))
+        return Environment(id=name if "-v" in name else f"tabular/{name}-v0", options=options)
 
 
 class Gradients(Experiment):
@@ -224,6 +248,10 @@ class Control(Learning):
     @property
     def world(self) -> World:
         return World("env", self.env.id) if self.env.game is None else World("game", self.env.game)
+
+    @property
+    def environment(self) -> Environment:
+        return self.env
 
 
 class SolverEvaluation(EvaluationOptions):

@@ -17,7 +17,7 @@ from agents.restore import load_policy
 from envs.api import Actions, Array, Continuous, Discrete, MultiDiscrete, Spec, Step
 from experiment import extensions
 from experiment.checkpoint import CheckpointError
-from experiment.config import check, read
+from experiment.config import read
 
 # What only this algorithm stores in its archive, the more special first. DDPG is TD3 with one critic: the same actor.
 SB3_SIGNS = {
@@ -79,13 +79,10 @@ def home(name: str) -> Environment | None:
     if not path.is_dir() or run is None:
         return None
     extensions.require(path)
-    config = read(run / "config.yaml")
-    if "env" in config:
-        return check(Environment, config["env"]).whole_games()
-    world = parse(config).world
-    if world.kind != "game":
-        raise ValueError(f"contender {name!r}: {config['algorithm']} learns {world.name}, and acts nowhere")
-    return None
+    config = parse(read(run / "config.yaml"))
+    if config.environment is None and config.world.kind != "game":
+        raise ValueError(f"contender {name!r}: {config.algorithm} learns {config.world.name}, and acts nowhere")
+    return config.environment and config.environment.whole_games()
 
 
 class UniformPolicy:

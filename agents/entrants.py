@@ -116,7 +116,7 @@ def _checkpoint(name: str, game: Game) -> Player:
     kind, trained = config.world
     asked = algorithm(config.algorithm).load()
     if kind != "game" or (asked.player is None and asked.policy is None):
-        place = "was trained in an environment" if kind == "env" else "is no agent"
+        place = "is no agent" if config.environment is None else "was trained in an environment"
         raise ValueError(f"player {name!r}: {config.algorithm} {place} and plays no games")
     if make_game(trained).spec.name != game.spec.name:
         raise ValueError(f"player {name!r} was trained for {trained} and can't play {game.spec.name}")

@@ -57,6 +57,9 @@ ALGORITHMS = {
     "mccfr": Entry("agents.regret.configs.mccfr", "MCCFR", "agents.regret.mccfr"),
     "deep_cfr": Entry("agents.regret.configs.deep_cfr", "DeepCFR", "agents.regret.deep_cfr"),
     "bandit": Entry("agents.tabular.configs.bandit", "Bandit", "agents.tabular.bandits"),
+    "dynamic_programming": Entry(
+        "agents.tabular.configs.dynamic_programming", "DynamicProgramming", "agents.tabular.dynamic_programming"
+    ),
     "fit": Entry("agents.fitting.configs.fit", "Fit", "agents.fitting.fit"),
 }
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from agents.arena.players import PolicyPlayer
 from agents.config import Control, Experiment
 from agents.experience.rollout import env_spec
+from agents.parts.tables import TabularPolicy
 from agents.registry import algorithm, parse
 from envs.turn_env import TurnEnv
 from experiment import extensions
@@ -79,10 +80,10 @@ def load_policy(path: Path) -> tuple[Policy, Spec]:
     Raises CheckpointError where there is none that is intact, ValueError where it doesn't act in an environment.
     """
     config, state, _ = load_checkpoint(path)
-    if not isinstance(config, Control):
+    if config.environment is None:
         does = "plays a game" if config.world.kind == "game" else f"learns {config.world.name}"
         raise ValueError(f"{path}: {config.algorithm} {does}, not in an environment")
-    spec = env_spec(config.env)
+    spec = env_spec(config.environment)
     return _policy(config, spec, state), spec
 
 
@@ -91,11 +92,13 @@ def acting(config: Control, game: Game, state: State, name: str) -> Player:
     return PolicyPlayer(_policy(config, TurnEnv(game, 1).spec, state), game, name)
 
 
-def _policy(config: Control, spec: Spec, state: State) -> Policy:
+def _policy(config: Experiment, spec: Spec, state: State) -> Policy:
     import torch
 
-    make = algorithm(config.algorithm).load().policy
-    assert make is not None, config.algorithm
-    policy = make(config, spec, torch.device("cpu"))
+    asked = algorithm(config.algorithm).load()
+    if asked.table is not None:
+        return TabularPolicy(asked.table(config, state))
+    assert asked.policy is not None, config.algorithm
+    policy = asked.policy(config, spec, torch.device("cpu"))
     policy.load(state["weights"])
     return policy

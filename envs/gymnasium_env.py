@@ -473,6 +473,10 @@ def _registered(id: str) -> Any:
             from envs import probes
 
             probes.register()
+        elif id.startswith("tabular/"):
+            from envs.tabular import environment
+
+            environment.register()
     except ImportError as error:
         raise UnsupportedEnv(_missing(id, error)) from error
     if id not in gymnasium.registry:

@@ -42,13 +42,14 @@ def tiny(*families: str) -> dict[str, dict[str, Any]]:
     }
 
 
-RUNS, SOLVERS, FITS = tiny("actor_critic", "value", "alphazero"), tiny("regret"), tiny("fitting")
-TABLES = tiny("tabular")
+RUNS = tiny("actor_critic", "value", "alphazero")
+SOLVERS, TABLES, FITS = tiny("regret"), tiny("tabular"), tiny("fitting")
+APART = SOLVERS | TABLES | FITS  # what has no actors
 
 
 def raw(name: str, **changes: Any) -> dict[str, Any]:
     """The config of a tiny run; `changes` replace whole sections, or keys of those that are mappings in both."""
-    config = copy.deepcopy(EVERY | RUNS[name] if name in RUNS else (SOLVERS | FITS | TABLES)[name])
+    config = copy.deepcopy(EVERY | RUNS[name] if name in RUNS else APART[name])
     for key, value in changes.items():
         both = isinstance(value, dict) and isinstance(config.get(key), dict)
         config[key] = config[key] | value if both else value

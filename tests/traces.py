@@ -22,7 +22,7 @@ import numpy as np
 
 from envs.api import CHANCE, TERMINAL, Array, Game
 from experiment.checkpoint import newest
-from tests.runs import FITS, RUNS, SOLVERS, TABLES, lines, raw, train
+from tests.runs import APART, RUNS, lines, raw, train
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -182,7 +182,7 @@ NATIVE = ("breakthrough(rows=5,columns=4)", "connect_four", "go(board_size=5)", 
           "leduc_poker", "othello", "tic_tac_toe")  # fmt: skip
 TRACES: dict[str, Callable[[], Iterator[str]]] = {
     **{f"run_{name}": partial(run, raw(name)) for name in RUNS},
-    **{f"run_{name}": partial(run, config) for name, config in (SOLVERS | FITS | TABLES).items()},
+    **{f"run_{name}": partial(run, config) for name, config in APART.items()},
     "search_ucb1_rollouts": partial(search, "ucb1", "connect_four(rows=4,columns=5)", True, True),
     "search_puct": partial(search, "puct", "connect_four", True, False),
     "search_puct_chance": partial(search, "puct", "leduc_poker", True, False),

@@ -46,8 +46,8 @@ def versions(config: Experiment) -> dict[str, dict[str, Any]]:
             packages.append("open_spiel")
         else:
             rules[name] = game.spec.version
-    elif kind == "env":
-        packages += engines(name)
+    elif config.environment is not None:
+        packages += engines(config.environment.id)
     elif kind == "data":
         packages.append("scikit-learn")
     return {"libraries": {package: _installed(package) for package in packages}, "rules": rules}

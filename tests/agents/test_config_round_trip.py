@@ -18,6 +18,7 @@ WORLDS: dict[str, dict[str, Any]] = {
     "ppo": {"env": {"id": "CartPole-v1"}},
     "dqn": {"env": {"id": "CartPole-v1"}},
     "ddpg": {"env": {"id": "P-v1"}},
+    "dynamic_programming": {"mdp": "gridworld"},
     "fit": {"data": "iris"},
     "bandit": {},
 }

@@ -102,7 +102,8 @@ def test_a_damaged_checkpoint_is_a_wrong_request(run: Path, monkeypatch: pytest.
 
 
 def test_home_is_where_a_run_was_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "config.yaml").write_text("env: {id: ALE/Pong-v5, atari: {episodic_life: true, stack: 2}}\n")
+    config = "algorithm: dqn\nenv: {id: ALE/Pong-v5, atari: {episodic_life: true, stack: 2}}\n"
+    (tmp_path / "config.yaml").write_text(config)
     checkpoint = tmp_path / "checkpoints" / "step_000000100"
     checkpoint.mkdir(parents=True)
     for place in (tmp_path, checkpoint):

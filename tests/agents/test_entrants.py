@@ -15,13 +15,14 @@ from agents.registry import ALGORITHMS
 from envs.api import CHANCE
 from envs.games.make import make_game
 from scripts.evaluate import main
-from tests.runs import FITS, RUNS, SOLVERS, TABLES, raw, train
+from tests.runs import APART, FITS, RUNS, SOLVERS, TABLES, raw, train
 
 ENTERS = {  # an environment, a match, a match with search
     **dict.fromkeys(["ppo", "ppo_continuous", "ppo_masked", "dqn", "ddpg", "td3", "atari"], ("env",)),
     **dict.fromkeys(["ppo_game", "dqn_game", *SOLVERS], ("game",)),
     "alphazero": ("game", "search"),
-    **dict.fromkeys([*FITS, *TABLES], ("nowhere",)),
+    **{name: ("env" if "mdp" in config else "nowhere",) for name, config in TABLES.items()},
+    **dict.fromkeys(FITS, ("nowhere",)),
 }
 REASONS = {  # of a refusal, by what it could enter, and where it wanted to
     ("env", "game"): "was trained in an environment and plays no games",
@@ -40,7 +41,7 @@ MISFIT = (
 def tiny(name: str) -> dict[str, Any]:
     """A run that is over as soon as there is something to enter with."""
     if name in FITS | TABLES:
-        return (FITS | TABLES)[name]
+        return APART[name]
     if name in SOLVERS:
         return SOLVERS[name] | {"evaluation": SOLVERS[name].get("evaluation", {}) | {"every": 0}}
     return raw(name, steps=200, checkpoint={}, runtime={"actors": 1}, evaluation={"every": 0})
@@ -52,8 +53,8 @@ def game_of(config: dict[str, Any]) -> str | None:
 
 
 def test_every_algorithm_is_among_them() -> None:
-    assert ENTERS.keys() == (RUNS | SOLVERS | FITS | TABLES).keys()
-    assert {config["algorithm"] for config in (RUNS | SOLVERS | FITS | TABLES).values()} == ALGORITHMS.keys()
+    assert ENTERS.keys() == RUNS.keys() | APART.keys()
+    assert {config["algorithm"] for config in (RUNS | APART).values()} == ALGORITHMS.keys()
 
 
 @pytest.mark.parametrize("name", ENTERS)

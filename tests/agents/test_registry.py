@@ -16,7 +16,7 @@ from agents.config import Control, Experiment
 from agents.experience.rewards.configs import Rewarded
 from agents.registry import ALGORITHMS, Entry, algorithm, debugged, parse
 from experiment.config import Config, ConfigError, override
-from tests.runs import FITS, ROOT, RUNS, SOLVERS, TABLES, spelt
+from tests.runs import APART, ROOT, RUNS, spelt
 from tests.test_layering import PACKAGES
 
 
@@ -104,7 +104,7 @@ def test_every_algorithm_is_there_in_small(name: str) -> None:
 
 def test_no_two_tiny_runs_have_one_name() -> None:
     names = [run for entry in ALGORITHMS.values() for run in entry.small["tiny"]]
-    assert len(names) == len({*names}) == sum(map(len, (RUNS, SOLVERS, FITS, TABLES)))
+    assert len(names) == len({*names}) == len(RUNS) + len(APART)
 
 
 def test_what_is_for_environments_alone_is_left_out_where_a_game_is_played() -> None:

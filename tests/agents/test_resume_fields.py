@@ -53,10 +53,12 @@ BY_HAND = {  # where another value is not to be guessed, or doesn't go alone
     "evaluation.graded": ["evaluation.graded=[connect_four_middle]"],
     "game": ["game=connect_four"],
     "learner.tau": ["learner.target_interval=0", "learner.tau=0.01"],
+    "mdp": ["mdp=two_state"],
     "runtime.address": ["runtime.address=auto", "runtime.kind=ray"],
     "runtime.mode": ["runtime.mode=asynchronous", "runtime.kind=ray"],
     "search.seconds": ["search.seconds=1.0", "search.selection=puct"],
     "selfplay.adjudicate": ["selfplay.adjudicate=true", "search.proven=true"],
+    "sweeps": ["sweeps=2", "method=policy_iteration"],
     "table": ["table=growing", "runtime=null"],
     "tree_cache": ["tree_cache=trees"],
 }
@@ -292,6 +294,7 @@ MEANING = {  # with another value the run would go on, but what it saved would m
     "mccfr_fleet": ["weighting"],
     "deep_cfr": ["network.activation"],
     "bandit": ["rule.epsilon", "testbed.drift"],
+    "dynamic_programming": ["mdp"],
     "fit": ["held_out", "network.activation"],
 }
 NOTHING = {  # what nothing that is saved depends on
@@ -304,6 +307,7 @@ NOTHING = {  # what nothing that is saved depends on
     "mccfr_fleet": ["iterations", "runtime.kind"],
     "deep_cfr": ["traversals", "learner.updates"],
     "bandit": [],
+    "dynamic_programming": ["method", "discount", "tolerance", "temperature"],
     "fit": ["learner.batch_size", "learner.loss", "learner.regularization"],
 }
 
