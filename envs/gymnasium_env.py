@@ -19,12 +19,14 @@ import gymnasium
 import numpy as np
 
 from envs.api import Array, Continuous, Discrete, EnvError, Spec, Step
-from envs.spaces import UnsupportedEnv, choice, mask_row, mask_width, observation, shows_mask
+from envs.shown import LARGEST, Unfit, amount, flag, mask_row
+from envs.spaces import UnsupportedEnv, choice, mask_width, observation
 
 if TYPE_CHECKING:
     from envs.atari import AtariOptions
 
 EXTRAS = {"mujoco": "mujoco", "ale_py": "atari", "cv2": "atari", "Box2D": "box2d"}  # missing module: our extra
+FAULTS = (Exception, SystemExit)  # of a world, which may not end the process it lives in
 ENGINES = {  # packages that compute the worlds of a module
     "ale_py": ("ale-py", "opencv-python-headless"),
     "gymnasium.envs.box2d": ("box2d",),
@@ -91,9 +93,8 @@ def make(
 
                 worlds.append(wrap(spec, atari, options or {}, extra))
         return GymnasiumEnv(worlds, id, limit, atari.stack if atari is not None else 1)
-    except Exception as error:
-        for world in worlds:
-            world.close()
+    except FAULTS as error:
+        _close(worlds, id)
         if isinstance(error, UnsupportedEnv | EnvError):
             raise
         if isinstance(error, ImportError | gymnasium.error.DependencyNotInstalled):
@@ -126,6 +127,7 @@ class GymnasiumEnv:
         kind = np.float32 if isinstance(actions, Continuous) else np.int64
         self._log: Array = np.empty((64, self.count, *shape), kind)  # what every row did since its last reset
         self._obs_shape = (self.count, *self._encoding.shape)
+        self._pictures = self._encoding.dtype == "uint8"
         self._seat: Array = np.zeros(self.count, np.int64)
         self._seat.flags.writeable = False
         self._bounds = np.cumsum([0, *actions.sizes[:-1]]) if not isinstance(actions, Continuous | Discrete) else [0]
@@ -134,11 +136,11 @@ class GymnasiumEnv:
         self._mask_width = 0
         self.spec = Spec(name, self._encoding.shape, self._encoding.dtype, actions, False, 1, max_steps, frames)
         if not isinstance(actions, Continuous):
-            shown, more = self._restart(0, 0)  # only a reset tells whether masks come beside the observation
-            if shows_mask(shown, more, self._encoding) is not None:
+            _, more = self._restart(0, 0)  # only a reset tells whether masks come beside the observation
+            if self._encoding.masked or more.get("action_mask") is not None:
                 self._mask_width = mask_width(actions)
                 self.spec = Spec(name, self._encoding.shape, self._encoding.dtype, actions, True, 1, max_steps, frames)
-        elif self._encoding.key is not None:
+        elif self._encoding.masked:
             raise UnsupportedEnv(f"{name}: continuous actions {first.action_space} cannot have an action mask")
 
     def reset(self, seed: int) -> Step:
@@ -151,7 +153,7 @@ class GymnasiumEnv:
             self._begin(row, obs, mask)
         none = np.zeros(self.count, bool)
         self._current = Step(obs, mask, self._seat, np.zeros((self.count, 1)), none, none.copy(), obs, mask)
-        self._check(self._current)
+        self._check(obs, mask)
         return self._current
 
     def step(self, action: Array) -> Step:
@@ -162,44 +164,41 @@ class GymnasiumEnv:
         choices = self._legal(action)
         self._record(action)
         self._current = None  # until every row has moved
-        encoding = self._encoding
-        write, key = encoding.write, encoding.key
+        write = self._encoding.write
         obs, mask = self._blank()
         reward = np.empty(self.count)
         terminated, truncated = np.zeros(self.count, bool), np.zeros(self.count, bool)
         ended: list[int] = []
         row = 0
+        told: Any = (None,) * 5
         try:
             for row, act in enumerate(self._acts):
-                shown, reward[row], dead, cut, more = act(choices[row])
-                seen = shown if key is None else shown[key]
-                if write is None:
-                    obs[row] = seen
-                else:
-                    write(obs[row], seen)
-                if dead:  # termination wins: there is no future to bootstrap from
+                told = act(choices[row])
+                shown, paid, dead, cut, more = told
+                reward[row] = paid if isinstance(paid, float) and -LARGEST <= paid <= LARGEST else amount(paid)
+                write(obs, row, shown)
+                if dead is not False and flag(dead, "terminated"):  # it wins: there is no future to bootstrap from
                     terminated[row] = True
                     ended.append(row)
                     continue
-                if cut:
+                if cut is not False and flag(cut, "truncated"):
                     truncated[row] = True
                     ended.append(row)
-                if mask is not None:
-                    mask[row] = mask_row(shows_mask(shown, more, encoding), self._mask_width)
-        except Exception as error:
-            raise self._raised(error, row) from error
+                if mask is not None or more:
+                    self._allow(row, shown, more, mask)
+        except FAULTS as error:
+            raise self._raised(_unlike_a_step(told) or error, row) from error
         if self._time >= self._due:
             ended = self._cut_off(terminated, truncated, ended)
-        result = Step(obs, mask, self._seat, reward[:, None], terminated, truncated, obs, mask)
+        final_obs, final_mask = obs, mask if mask is None or not ended else mask | terminated[:, None]
+        self._check(obs, final_mask)
         if ended:
-            self._finite(result)
-            result = result._replace(
-                final_obs=obs.copy(), final_mask=None if mask is None else mask | terminated[:, None]
-            )
+            final_obs = obs.copy()
             for row in ended:
                 self._next(row, obs, mask)
             self._due = math.inf if self._max_steps is None else min(self._start) + self._max_steps
-        self._check(result)
+            self._check(obs, mask)
+        result = Step(obs, mask, self._seat, reward[:, None], terminated, truncated, final_obs, final_mask)
         self._current = result
         return result
 
@@ -260,7 +259,7 @@ class GymnasiumEnv:
         self._current = Step(
             obs, mask, self._seat, state["reward"].copy(), terminated, truncated, final_obs, final_mask
         )
-        self._check(self._current)
+        self._check(obs, mask)
         return self._current
 
     def render(self, row: int = 0) -> Array:
@@ -271,8 +270,7 @@ class GymnasiumEnv:
         return picture
 
     def close(self) -> None:
-        for world in self._worlds:
-            world.close()
+        _close(self._worlds, self.spec.name)
 
     def _blank(self) -> tuple[Array, Array | None]:
         mask = np.zeros((self.count, self._mask_width), bool) if self._mask_width else None
@@ -341,10 +339,12 @@ class GymnasiumEnv:
         self._episode[row], self._start[row] = episode, self._time
         seed = episode_seed(self._seed, row, episode)
         try:
-            shown, more = self._worlds[row].reset(seed=seed)
-        except Exception as error:
+            told = self._worlds[row].reset(seed=seed)
+            if not (isinstance(told, tuple) and len(told) == 2 and isinstance(told[1], Mapping)):
+                raise Unfit(f"the reset returned {_kind(told)}, expected (observation, info), as since Gymnasium 0.26")
+        except FAULTS as error:
             raise self._raised(error, row) from error
-        return shown, more
+        return told
 
     def _begin(self, row: int, obs: Array, mask: Array | None) -> None:
         """Reset a row for its current episode number and show its first observation."""
@@ -358,7 +358,7 @@ class GymnasiumEnv:
         if not late and getattr(world, "continues", False):
             try:
                 shown, more = world.resume()
-            except Exception as error:
+            except FAULTS as error:
                 raise self._raised(error, row) from error
             self._show(row, shown, more, obs, mask)
         else:
@@ -377,7 +377,7 @@ class GymnasiumEnv:
                 if dead and getattr(world, "continues", False):
                     shown, more = world.resume()
                     dead = False
-            except Exception as error:
+            except FAULTS as error:
                 raise self._raised(error, row) from error
             if dead or cut:
                 self._warn(row, "ended earlier than when the state was saved; its next episode begins")
@@ -387,38 +387,39 @@ class GymnasiumEnv:
 
     def _show(self, row: int, shown: Any, more: Mapping[str, Any], obs: Array, mask: Array | None) -> None:
         """Write what a world shows into its row of the batch."""
-        encoding = self._encoding
         try:
-            seen = shown if encoding.key is None else shown[encoding.key]
-            if encoding.write is not None:
-                encoding.write(obs[row], seen)
-            elif np.shape(seen) == encoding.shape:
-                obs[row] = seen
-            else:
-                raise ValueError(f"an observation of shape {np.shape(seen)}, not {encoding.shape} as its space says")
-            if mask is not None:
-                mask[row] = mask_row(shows_mask(shown, more, encoding), self._mask_width)
-        except Exception as error:
+            self._encoding.write(obs, row, shown)
+            self._allow(row, shown, more, mask)
+        except FAULTS as error:
             raise self._raised(error, row) from error
 
-    def _check(self, step: Step) -> None:
-        self._finite(step)
-        if step.mask is not None:
-            legal = np.logical_or.reduceat(step.mask, self._bounds, axis=1).all(1)
+    def _allow(self, row: int, shown: Any, more: Mapping[str, Any], mask: Array | None) -> None:
+        """Write the legal actions that a world shows, in its observation or beside it, into its row of the batch."""
+        if mask is not None:
+            mask[row] = mask_row((shown if self._encoding.masked else more).get("action_mask"), self._mask_width)
+        elif more.get("action_mask") is not None:
+            why = "which the first reset did not show: show it after each reset and step"
+            if isinstance(self.spec.actions, Continuous):
+                why = f"which continuous actions {self.spec.actions} cannot have"
+            raise Unfit(f"there is an action_mask, {why}")
+
+    def _check(self, obs: Array, mask: Array | None) -> None:
+        """That every number shown is finite, as float32 has it, and something is legal."""
+        # one dot product looks at all numbers; only when it overflows are they looked at one by one
+        if not self._pictures and not math.isfinite(np.vdot(obs, obs)):
+            wrong = ~np.isfinite(obs.reshape(self.count, -1))
+            if wrong.any():
+                row = int(wrong.any(1).argmax())
+                value = obs.reshape(self.count, -1)[row][wrong[row]][0]
+                raise self._failure(f"the observation is {value}", row)
+        if mask is not None:
+            legal = np.logical_or.reduceat(mask, self._bounds, axis=1).all(1)
             if not legal.all():
                 raise self._failure("no action is legal", int((~legal).argmax()))
 
-    def _finite(self, step: Step) -> None:
-        """One dot product looks at all numbers; only when it overflows are they looked at one by one."""
-        for what, values in (("reward", step.reward), ("observation", step.obs)):
-            if values.dtype != np.uint8 and not math.isfinite(np.vdot(values, values)):
-                wrong = ~np.isfinite(values.reshape(self.count, -1))
-                if wrong.any():
-                    row = int(wrong.any(1).argmax())
-                    value = values.reshape(self.count, -1)[row][wrong[row]][0]
-                    raise self._failure(f"the {what} is {value}", row)
-
-    def _raised(self, error: Exception, row: int) -> EnvError:
+    def _raised(self, error: BaseException, row: int) -> EnvError:
+        if isinstance(error, Unfit):
+            return self._failure(str(error), row)
         return self._failure(f"the world raised {type(error).__name__}: {error}", row, _trace(error))
 
     def _failure(self, reason: str, row: int, trace: str = "") -> EnvError:
@@ -440,6 +441,28 @@ def engines(id: str) -> tuple[str, ...]:
     entry = _registered(id).entry_point
     module = entry.partition(":")[0] if isinstance(entry, str) else entry.__module__
     return ("gymnasium", *(name for begin, names in ENGINES.items() if module.startswith(begin) for name in names))
+
+
+def _unlike_a_step(told: Any) -> Unfit | None:
+    """What is wrong with what a step returned; None if it has the right parts."""
+    if isinstance(told, tuple) and len(told) == 5:
+        return None
+    return Unfit(f"the step returned {_kind(told)}, expected (observation, reward, terminated, truncated, info)")
+
+
+def _kind(told: Any) -> str:
+    """What a world returned in place of a tuple of the right length."""
+    parts = f" of {len(told)}" if isinstance(told, tuple) else ""
+    return f"a {type(told).__name__}{parts}"
+
+
+def _close(worlds: Sequence[World], name: str) -> None:
+    """Close them all; what they raise then is told, and changes nothing."""
+    for world in worlds:
+        try:
+            world.close()
+        except FAULTS as error:
+            warnings.warn(f"{name} raised {type(error).__name__} when it was closed: {error}", stacklevel=3)
 
 
 def _width(actions: Any) -> int:

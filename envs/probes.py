@@ -91,17 +91,23 @@ class ActionReward(gymnasium.Env[Array, Any]):
 
 
 class ContinuousAction(gymnasium.Env[Array, Any]):
-    """One step, observation 0, action a in [-1, 1], reward -(a - 0.5)^2. The best action is 0.5, its value 0."""
+    """One step, observation 0, action a in [-1, 1], reward -(a - 0.5)^2. The best action is 0.5, its value 0.
+
+    With `middle` and `half` the same in other units: actions are in [middle - half, middle + half].
+    """
 
     observation_space: spaces.Space[Any] = UNIT
-    action_space: spaces.Space[Any] = UNIT
+
+    def __init__(self, middle: float = 0.0, half: float = 1.0) -> None:
+        self.middle, self.half = middle, half
+        self.action_space: spaces.Space[Any] = spaces.Box(middle - half, middle + half, (1,), np.float32)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Shown:
         super().reset(seed=seed)
         return _number(0.0), {}
 
     def step(self, action: Any) -> Stepped:
-        return _number(0.0), -((float(action[0]) - 0.5) ** 2), True, False, {}
+        return _number(0.0), -(((float(action[0]) - self.middle) / self.half - 0.5) ** 2), True, False, {}
 
 
 class ObservationActionReward(gymnasium.Env[Array, Any]):

@@ -30,7 +30,10 @@ class Stochastic(NamedTuple):
 
 
 def stochastic(actions: Actions, log_std: float = 0.0) -> Stochastic:
-    """Categorical for Discrete, independent categoricals for MultiDiscrete, diagonal Gaussian for Continuous."""
+    """Categorical for Discrete, independent categoricals for MultiDiscrete, diagonal Gaussian for Continuous.
+
+    A Gaussian is learned in `units` of the space: `log_std`, of which it begins, too.
+    """
     if isinstance(actions, Discrete):
         n = actions.n
         return Stochastic(
@@ -47,14 +50,15 @@ def stochastic(actions: Actions, log_std: float = 0.0) -> Stochastic:
             log_prob=lambda out, action, mask: distributions.multi_categorical_log_prob(out, action, sizes, mask),
             entropy=lambda out, mask: distributions.multi_categorical_entropy(out, sizes, mask),
         )
-    size = len(actions.low)
+    size, (middle, half) = len(actions.low), units(actions)
+    scaled = None if not middle.any() and (half == 1).all() else (torch.from_numpy(middle), torch.from_numpy(half))
 
     def gaussian_log_prob(outputs: Tensor, action: Tensor, mask: Tensor | None) -> Tensor:
         mean, deviation = outputs.chunk(2, -1)
         return distributions.gaussian_log_prob(mean, deviation, action)
 
     return Stochastic(
-        head=lambda features, generator: Gaussian(features, size, generator, log_std),
+        head=lambda features, generator: Gaussian(features, size, generator, log_std, scaled),
         act=act_gaussian,
         log_prob=gaussian_log_prob,
         entropy=lambda out, mask: distributions.gaussian_entropy(out.chunk(2, -1)[1]),
@@ -103,6 +107,10 @@ def act_gaussian(outputs: Array, mask: Array | None, rng: np.random.Generator, e
     return mean + np.exp(log_std) * noise, log_prob
 
 
-def bounds(actions: Continuous) -> tuple[Array, Array]:
-    """Low and high, float32 [D]."""
-    return np.array(actions.low, np.float32), np.array(actions.high, np.float32)
+def units(actions: Continuous) -> tuple[Array, Array]:
+    """Middle and half the range of each dimension, float32 [D]: actions between bounds are learned in [-1, 1] and
+    scaled to them, so that it doesn't matter what they are measured in. 0 and 1 where there are no two bounds."""
+    low, high = np.array(actions.low), np.array(actions.high)
+    bounded = np.isfinite(low) & np.isfinite(high) & (low < high)
+    low, high = np.where(bounded, low, -1.0), np.where(bounded, high, 1.0)
+    return (low / 2 + high / 2).astype(np.float32), (high / 2 - low / 2).astype(np.float32)

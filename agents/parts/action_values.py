@@ -16,7 +16,7 @@ from agents.config import NetworkOptions, NormalizeOptions
 from agents.maths.explore import epsilon_greedy
 from agents.parts.networks import acting, normalize, torso_of
 from agents.records import Acted, Carry, forgets
-from envs.api import Array, Discrete, Spec, Step
+from envs.api import Array, Continuous, Discrete, Spec, Step
 from supervised.flat import Flat
 from supervised.networks.heads import DuelingQ, Q
 
@@ -36,9 +36,8 @@ class QNetwork(nn.Module):
     ) -> None:
         super().__init__()
         if not isinstance(spec.actions, Discrete):
-            raise ValueError(
-                f"action values want one discrete action, but {spec.name} has {spec.actions}; use ppo or ddpg"
-            )
+            use = "ppo or ddpg" if isinstance(spec.actions, Continuous) else "ppo"
+            raise ValueError(f"action values want one discrete action, but {spec.name} has {spec.actions}; use {use}")
         self.normalize = normalize(spec, normalization)
         if dueling:
             # The last hidden layer belongs to the two streams of the head.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.config import NetworkOptions, NormalizeOptions
-from agents.maths.stochastic import bounds
+from agents.maths.stochastic import units
 from agents.parts.networks import acting, normalize, torso_of
 from agents.records import Acted, Carry
 from envs.api import Array, Continuous, Spec, Step
@@ -82,8 +82,8 @@ class DeterministicPolicy:
 
 
 def middle(spec: Spec) -> tuple[Array, Array]:
-    """Middle and half the range of actions, float32 [D]: they are learned in [-1, 1] and scaled to their bounds."""
-    if not isinstance(spec.actions, Continuous) or not np.isfinite(bounds(spec.actions)).all():
-        raise ValueError(f"this wants continuous actions between finite bounds, but {spec.name} has {spec.actions}")
-    low, high = bounds(spec.actions)
-    return (high + low) / 2, (high - low) / 2
+    """`units` of actions. Raises ValueError where they have no bounds."""
+    actions = spec.actions
+    if not isinstance(actions, Continuous) or not np.isfinite([actions.low, actions.high]).all():
+        raise ValueError(f"this wants continuous actions between finite bounds, but {spec.name} has {actions}; use ppo")
+    return units(actions)

@@ -21,17 +21,36 @@ class Logits(nn.Module):
 
 
 class Gaussian(nn.Module):
-    """Mean [B, D] from features and a log standard deviation [D] of its own, returned side by side as [B, 2 D]."""
+    """Mean [B, D] from features and a log standard deviation [D] of its own, returned side by side as [B, 2 D].
 
-    def __init__(self, features: int, size: int, generator: torch.Generator, log_std: float = 0.0) -> None:
+    units: of each dimension, the zero and the one [D] that both are learned in. None: 0 and 1.
+    """
+
+    zero: Tensor
+    one: Tensor
+
+    def __init__(
+        self,
+        features: int,
+        size: int,
+        generator: torch.Generator,
+        log_std: float = 0.0,
+        units: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
         super().__init__()
         self.mean = nn.Linear(features, size)
         orthogonal(self.mean, 0.01, generator)
         self.log_std = nn.Parameter(torch.full((size,), float(log_std)))
+        self.scaled = units is not None
+        if units is not None:  # buffers travel with the weights: what was learned in other units doesn't fit
+            self.register_buffer("zero", units[0].clone())
+            self.register_buffer("one", units[1].clone())
 
     def forward(self, features: Tensor) -> Tensor:
         mean = self.mean(features)
-        return torch.cat([mean, self.log_std.expand_as(mean)], -1)
+        if not self.scaled:
+            return torch.cat([mean, self.log_std.expand_as(mean)], -1)
+        return torch.cat([self.zero + self.one * mean, (self.log_std + self.one.log()).expand_as(mean)], -1)
 
 
 class SquashedGaussian(nn.Module):

@@ -56,8 +56,8 @@ def _layers(module: nn.Module) -> Iterator[Layer | None]:
         yield _linear(module.linear)
         yield np.tanh
     elif isinstance(module, Gaussian):
-        mean_of, log_std = _linear(module.mean), module.log_std.detach().numpy()
-        yield lambda x: np.concatenate([mean_of(x), np.broadcast_to(log_std, (len(x), len(log_std)))], -1)
+        yield _linear(module.mean)
+        yield _gaussian(module)
     elif isinstance(module, Normalize):
         mean, scale, clip = module.mean.numpy(), module.scale.numpy(), module.clip
         yield lambda x: ((x - mean) * scale).clip(-clip, clip)
@@ -68,6 +68,15 @@ def _layers(module: nn.Module) -> Iterator[Layer | None]:
 def _linear(layer: nn.Linear) -> Layer:
     weight, bias = layer.weight.detach().numpy().T, layer.bias.detach().numpy()
     return lambda x: x @ weight + bias
+
+
+def _gaussian(head: Gaussian) -> Layer:
+    """Behind the linear layer of its mean."""
+    log_std = head.log_std.detach().numpy()
+    if not head.scaled:
+        return lambda mean: np.concatenate([mean, np.broadcast_to(log_std, mean.shape)], -1)
+    zero, one = head.zero.numpy(), head.one.numpy()
+    return lambda mean: np.concatenate([zero + one * mean, np.broadcast_to(log_std + np.log(one), mean.shape)], -1)
 
 
 def _relu(x: Array) -> Array:

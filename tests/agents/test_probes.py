@@ -135,11 +135,11 @@ class Deadly:
 
 
 def train(
-    options: dict[str, Any], world: str, seed: int = 0, broken: bool = False, clock: bool = False, **env: Any
+    base: dict[str, Any], world: str, seed: int = 0, broken: bool = False, clock: bool = False, **env: Any
 ) -> tuple[Control, Any]:
     """The loop of `agents/api.py` until the budget is spent. Returns the config and the learner."""
     torch.set_num_threads(1)
-    config = parse(options | {"seed": seed, "env": options["env"] | {"id": f"sparring/{world}-v0"} | env})
+    config = parse(base | {"seed": seed, "env": base["env"] | {"id": f"sparring/{world}-v0"} | env})
     assert isinstance(config, Control)
     asked = algorithm(config.algorithm).load()
     assert asked.make is not None and asked.actor is not None
@@ -260,10 +260,18 @@ def test_both_seats_learn_to_win(name: str, opposed: bool, monkeypatch: pytest.M
     np.testing.assert_allclose(value(config, learner, shown)[visited], [0, 0] if opposed else [0.9, 1], atol=0.03)
 
 
-@pytest.mark.parametrize("name", ["ppo", *CONTINUOUS])
-def test_best_continuous_action(name: str) -> None:
-    config, learner = train((CONTINUOUS | {"ppo": PPO})[name], "ContinuousAction")
-    np.testing.assert_allclose(act(config, learner, column(0)), [[0.5]], atol=0.05)
+@pytest.mark.parametrize(("name", "middle", "half"), [("ppo", 0, 1), ("ppo", 150, 50), ("ddpg", 0, 1), ("td3", 0, 1)])
+def test_best_continuous_action(name: str, middle: float, half: float) -> None:
+    """Whatever actions are measured in."""
+    options = {"middle": middle, "half": half}
+    config, learner = train((CONTINUOUS | {"ppo": PPO})[name], "ContinuousAction", options=options)
+    np.testing.assert_allclose(act(config, learner, column(0)), [[middle + half * 0.5]], atol=half * 0.05)
+
+
+def test_who_does_not_scale_stays_at_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.maths.stochastic.units", lambda actions: np.array([[0], [1]], np.float32))
+    config, learner = train(PPO, "ContinuousAction", options={"middle": 150, "half": 50})
+    assert act(config, learner, column(0)).item() < 100
 
 
 @pytest.mark.parametrize(("broken", "expected"), [(False, 10.0), (True, (1 - 0.9**5) / (1 - 0.9))])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from typing import Any
 
 import gymnasium
@@ -239,20 +240,188 @@ def test_an_observation_outside_its_space_is_refused() -> None:
             GymnasiumEnv([Scripted(space, spaces.Box(-1, 1, (1,)), shown)], "scripted").reset(0)
 
 
+def test_observations_of_no_fixed_size_are_refused() -> None:
+    """Also behind Gymnasium's FlattenObservation, which makes nothing else of them: so it is not what is advised."""
+    for space in (spaces.Sequence(spaces.Discrete(3)), spaces.flatten_space(spaces.Sequence(spaces.Discrete(3)))):
+        with pytest.raises(UnsupportedEnv, match="no fixed size") as caught:
+            GymnasiumEnv([Scripted(space, spaces.Discrete(2), None)], "scripted")
+        assert str(space) in str(caught.value)
+        assert "ObservationWrapper" in str(caught.value) and "Flatten" not in str(caught.value)
+
+
+class Told(Scripted):
+    """Returns from a step, or from a reset, what a test says."""
+
+    def __init__(self, step: Any = None, reset: Any = (NOTHING, {}), actions: Any = None) -> None:
+        super().__init__(BOX, actions or spaces.Discrete(2), NOTHING)
+        self.by_step, self.by_reset = step, reset
+
+    def reset(self, **_: Any) -> Any:
+        return self.by_reset
+
+    def step(self, action: Any) -> Any:
+        return self.by_step
+
+
+SHOWN = r"the observation has the shape \[{}\], not \[2\] as its space says"
+
+
 @pytest.mark.parametrize(
-    "space",
+    ("shown", "reason"),
     [
-        spaces.Tuple((spaces.Discrete(2), spaces.Discrete(2))),
-        spaces.Dict({"a": BOX, "b": BOX}),
-        spaces.Dict({"observation": BOX, "action_mask": spaces.MultiBinary(2), "more": BOX}),
-        spaces.Text(5),
+        (np.float32(0.5), SHOWN.format("")),
+        (np.zeros(1, np.float32), SHOWN.format("1")),  # would be broadcast
+        (np.zeros((1, 2), np.float32), SHOWN.format("1, 2")),  # would be broadcast too
+        ([0.0, 0.0, 0.0], SHOWN.format("3")),
+        (np.zeros(2, complex), "expected real numbers"),
+        (np.array(["1", "2"]), "expected real numbers"),  # numpy would read them
+        ([None, 1.0], "expected real numbers"),
+        ([[1.0], [1.0, 2.0]], "expected real numbers"),
     ],
 )
-def test_other_observations_are_refused(space: Any) -> None:
-    with pytest.raises(UnsupportedEnv) as caught:
-        GymnasiumEnv([Scripted(space, spaces.Discrete(2), None)], "scripted")
-    assert str(space) in str(caught.value)
-    assert "FlattenObservation" in str(caught.value)
+def test_what_is_shown_is_looked_at_in_resets_and_steps(shown: Any, reason: str) -> None:
+    with pytest.raises(EnvError, match=reason):
+        GymnasiumEnv([Told(reset=(shown, {}), actions=BOX)], "told").reset(0)
+    env = GymnasiumEnv([Told((shown, 0.0, False, False, {}))], "told")
+    env.reset(0)
+    with pytest.raises(EnvError, match=reason) as caught:
+        env.step(np.zeros(1, np.int64))
+    assert caught.value.step == 1 and not caught.value.trace
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ((NOTHING, None, False, False, {}), "the reward is None, expected one real number"),
+        ((NOTHING, np.ones(1), False, False, {}), r"the reward is array\(\[1.\]\) of shape \[1\], expected one"),
+        ((NOTHING, 1j, False, False, {}), "the reward is 1j, expected one real"),
+        ((NOTHING, 1e39, False, False, {}), "the reward is 1e.39, which is too large for float32"),
+        ((NOTHING, 10**39, False, False, {}), "the reward is 1000.*expected one real|too large for float32"),
+        ((NOTHING, np.float64(np.inf), False, False, {}), "the reward is inf"),
+        ((NOTHING, 0.0, None, False, {}), "terminated is None, expected True or False"),
+        ((NOTHING, 0.0, False, np.zeros(2, bool), {}), "truncated is array.*expected True or False"),
+        ((NOTHING, 0.0, False, 0.5, {}), "truncated is 0.5, expected True or False"),
+        ((NOTHING, 0.0, False, {}), "the step returned a tuple of 4, expected .observation, reward, terminated, trunc"),
+        (None, "the step returned a NoneType, expected"),
+        ((NOTHING, 0.0, False, False, {"action_mask": [1, 1]}), "action_mask, which the first reset did not show"),
+    ],
+)
+def test_what_a_step_may_not_say(told: Any, reason: str) -> None:
+    env = GymnasiumEnv([Told(told)], "told")
+    env.reset(0)
+    with pytest.raises(EnvError, match=reason) as caught:
+        env.step(np.zeros(1, np.int64))
+    assert not caught.value.trace, "the world raised nothing"
+
+
+@pytest.mark.parametrize(
+    "told", [(NOTHING, 1, 0, 1, {}), (NOTHING, np.float32(1), np.False_, np.True_, {}), ([0, 0], True, False, 1.0, {})]
+)
+def test_what_a_step_may_say(told: Any) -> None:
+    env = GymnasiumEnv([Told(told)], "told")
+    env.reset(0)
+    step = env.step(np.zeros(1, np.int64))
+    assert (step.reward.item(), step.terminated.item(), step.truncated.item()) == (1.0, False, True)
+
+
+def test_a_reset_as_before_gymnasium_0_26_is_named() -> None:
+    for old in (NOTHING, {"observation": NOTHING}, (NOTHING, 3)):
+        with pytest.raises(EnvError, match=r"the reset returned .*, expected \(observation, info\)"):
+            GymnasiumEnv([Told(reset=old)], "told")
+
+
+def test_a_picture_is_never_cut() -> None:
+    space = spaces.Box(0, 255, (2, 2), np.uint8)
+    for shown, lost in ((0.9, "0.9"), (-1.0, "-1"), (256.0, "256"), (np.nan, "nan")):
+        env = GymnasiumEnv([Scripted(space, spaces.Discrete(2), np.full((2, 2), shown))], "scripted")
+        with pytest.raises(EnvError, match=f"is float64 and holds {lost}.*, but its space says uint8"):
+            env.reset(0)
+    env = GymnasiumEnv([Scripted(space, spaces.Discrete(2), np.full((2, 2), 7))], "scripted")
+    assert (env.reset(0).obs == 7).all(), "nothing is lost"
+
+
+def test_continuous_actions_have_no_mask() -> None:
+    with pytest.raises(EnvError, match="action_mask, which continuous actions .* cannot have"):
+        GymnasiumEnv([Told(reset=(NOTHING, {"action_mask": [1]}), actions=BOX)], "told").reset(0)
+
+
+def test_masks_hold_nothing_but_0_and_1() -> None:
+    for mask in ([2, 0], [-1.0, 1.0], ["1", "0"], [0.0, -np.inf]):
+        env = GymnasiumEnv([Told(reset=(NOTHING, {"action_mask": mask}))], "told")
+        with pytest.raises(EnvError, match="expected 1 for each legal action and 0 for the others"):
+            env.reset(0)
+
+
+def test_what_leaves_the_process_is_an_error_of_the_world() -> None:
+    class Leaves(Ends):
+        def step(self, action: Any) -> Any:
+            raise SystemExit(3)
+
+        def close(self) -> None:
+            raise SystemExit(4)
+
+    env = GymnasiumEnv([Leaves()], "leaves")
+    env.reset(0)
+    with pytest.raises(EnvError, match=r"the world raised SystemExit: 3 .*step 1, action 0"):
+        env.step(np.zeros(1, np.int64))
+    with pytest.warns(UserWarning, match="leaves raised SystemExit when it was closed: 4"):
+        env.close()
+
+
+def test_what_would_take_too_many_weights_is_refused_before_anything_is_made() -> None:
+    with pytest.raises(UnsupportedEnv, match=r"one-hot vectors of 1,000,000,000 entries, more than 1,000,000"):
+        GymnasiumEnv([Scripted(spaces.Discrete(10**9), spaces.Discrete(2), 5)], "scripted")
+    with pytest.raises(UnsupportedEnv, match=r"1,000,000,000 actions, more than 1,000,000"):
+        GymnasiumEnv([Scripted(BOX, spaces.Discrete(10**9), NOTHING)], "scripted")
+
+
+MANY = spaces.Dict(
+    {
+        "b": spaces.Tuple((spaces.Discrete(3, start=4), spaces.MultiDiscrete([2, 3]), spaces.Box(-9, 9, (2, 2)))),
+        "a": spaces.MultiBinary(2),
+        "bytes": spaces.Box(0, 255, (2,), np.uint8),
+        "text": spaces.Text(4),
+        "one": spaces.OneOf((spaces.Discrete(2), spaces.Box(0, 1, (3,)))),
+    }
+)
+
+
+def test_every_space_that_gymnasium_flattens_is_flattened_as_gymnasium_does() -> None:
+    MANY.seed(0)
+    for space in (MANY, *MANY.spaces.values()):
+        for _ in range(5):
+            shown = space.sample()
+            env = GymnasiumEnv([Scripted(space, spaces.Discrete(2), shown)], "scripted")
+            np.testing.assert_array_equal(env.reset(0).obs[0], np.asarray(spaces.flatten(space, shown), np.float32))
+
+
+def test_parts_of_an_observation_are_looked_at() -> None:
+    space = spaces.Tuple((spaces.Discrete(3), spaces.Text(2)))
+    for shown in ((3, "a"), (1.0, "a"), (1, "long"), (1,), (1, "a", 2)):
+        with pytest.raises(EnvError, match="the observation"):
+            GymnasiumEnv([Scripted(space, spaces.Discrete(2), shown)], "scripted").reset(0)
+
+
+def test_a_number_by_itself_is_a_vector_of_one() -> None:
+    env = GymnasiumEnv([Scripted(spaces.Box(-1, 1, (), np.float32), spaces.Discrete(2), np.float32(0.5))], "scripted")
+    assert env.spec.obs_shape == (1,)
+    for step in (env.reset(0), env.step(np.zeros(1, np.int64))):
+        assert step.obs.tolist() == [[0.5]]
+
+
+def test_the_channels_of_a_picture_come_first() -> None:
+    picture = np.arange(60, dtype=np.uint8).reshape(5, 4, 3)
+    env = GymnasiumEnv([Scripted(spaces.Box(0, 255, (5, 4, 3), np.uint8), spaces.Discrete(2), picture)], "scripted")
+    assert env.spec.obs_shape == (3, 5, 4)
+    np.testing.assert_array_equal(env.reset(0).obs[0, 2], picture[:, :, 2])
+
+
+def test_the_largest_number_is_no_bound() -> None:
+    most = np.finfo(np.float32).max
+    space = spaces.Box(np.array([-most, -1], np.float32), np.array([most, 1], np.float32), dtype=np.float32)
+    assert GymnasiumEnv([Scripted(BOX, space, NOTHING)], "scripted").spec.actions == Continuous(
+        (-np.inf, -1.0), (np.inf, 1.0)
+    )
 
 
 def test_other_actions_are_refused() -> None:
@@ -261,13 +430,13 @@ def test_other_actions_are_refused() -> None:
             GymnasiumEnv([Scripted(BOX, space, NOTHING)], "scripted")
 
 
-@pytest.mark.parametrize("key", ["observation", "obs"])
-def test_masks_in_the_observation(key: str) -> None:
-    space = spaces.Dict({key: BOX, "action_mask": spaces.MultiBinary(3)})
-    shown = {key: NOTHING, "action_mask": np.array([1, 0, 1], np.int8)}
+@pytest.mark.parametrize("keys", [("observation",), ("obs",), ("hand", "table")])
+def test_masks_in_the_observation(keys: tuple[str, ...]) -> None:
+    space = spaces.Dict({"action_mask": spaces.MultiBinary(3), **dict.fromkeys(keys, BOX)})
+    shown = {"action_mask": np.array([1, 0, 1], np.int8), **dict.fromkeys(keys, NOTHING)}
     env = GymnasiumEnv([Scripted(space, spaces.Discrete(3), shown)], "scripted")
     assert env.spec.masked
-    assert env.spec.obs_shape == (2,)
+    assert env.spec.obs_shape == (2 * len(keys),)
     for step in (env.reset(0), env.step(np.array([2]))):
         assert step.mask is not None
         assert step.mask.dtype == bool
@@ -300,6 +469,24 @@ def test_masks_that_leave_nothing() -> None:
         with pytest.raises(EnvError, match="no action is legal") as caught:
             env.step(np.zeros((2, 2) if isinstance(space, spaces.MultiDiscrete) else 2, np.int64))
         assert caught.value.row == 1
+
+
+def test_the_last_mask_of_an_episode_that_is_cut_off_leaves_something() -> None:
+    """What follows is bootstrapped from; only where there is no future may nothing be legal."""
+
+    class Empties(Ends):
+        def step(self, action: Any) -> Any:
+            shown, reward, dead, cut, _ = super().step(action)
+            return shown, reward, dead, cut, {"action_mask": np.full(2, not (dead or cut))}
+
+        def reset(self, **given: Any) -> Any:
+            return super().reset(**given)[0], {"action_mask": np.ones(2, bool)}
+
+    for world, refused in ((Empties(cut=1), True), (Empties(dies=1), False)):
+        env = GymnasiumEnv([world], "empties")
+        env.reset(0)
+        with pytest.raises(EnvError, match="no action is legal") if refused else nullcontext():
+            env.step(np.zeros(1, np.int64))
 
 
 def test_a_mask_that_comes_and_goes_is_refused() -> None:

@@ -9,7 +9,7 @@ from scipy import stats
 from torch import Tensor
 from torch import distributions as theirs
 
-from agents.maths.stochastic import Stochastic, stochastic
+from agents.maths.stochastic import Stochastic, stochastic, units
 from envs.api import Actions, Array, Continuous, Discrete, MultiDiscrete
 
 N = 20_000
@@ -75,6 +75,24 @@ def test_gaussian() -> None:
     np.testing.assert_allclose(family.entropy(wide[:1], None), [expected.entropy().sum()], rtol=1e-5)
 
 
+def test_units_are_those_of_the_bounds() -> None:
+    inf = np.inf
+    low, high = (100.0, -2.0, -inf, 0.0, 3.0, -1e38), (200.0, 2.0, 1.0, inf, 3.0, 1e38)
+    middle, half = units(Continuous(low, high))
+    assert middle.dtype == half.dtype == np.float32
+    np.testing.assert_array_equal(middle, np.array([150, 0, 0, 0, 0, 0], np.float32))
+    np.testing.assert_array_equal(half, np.array([50, 2, 1, 1, 1, 1e38], np.float32))
+
+
+@pytest.mark.parametrize(("low", "high", "middle", "half"), [(100.0, 200.0, 150, 50), (-1.0, 1.0, 0, 1)])
+def test_a_gaussian_begins_at_the_middle_with_the_deviation_in_units_of_the_space(
+    low: float, high: float, middle: float, half: float
+) -> None:
+    head = stochastic(Continuous((low,), (high,)), log_std=-1.0).head(3, torch.Generator().manual_seed(0))
+    outputs = head(torch.zeros(1, 3)).detach().numpy()
+    np.testing.assert_allclose(outputs, [[middle, np.log(half) - 1.0]], rtol=1e-6)
+
+
 def test_without_exploration_the_likeliest_legal_action() -> None:
     rng = np.random.default_rng(0)
     before = rng.bit_generator.state
@@ -82,7 +100,7 @@ def test_without_exploration_the_likeliest_legal_action() -> None:
     assert stochastic(Discrete(5)).act(LOGITS[None], None, rng, False)[0] == [2]
     assert stochastic(Discrete(5)).act(LOGITS[None], mask, rng, False)[0] == [0]
     np.testing.assert_array_equal(stochastic(MultiDiscrete(SIZES)).act(LOGITS[None], mask, rng, False)[0], [[0, 1]])
-    mean, log_prob = stochastic(Continuous((0.0,), (1.0,))).act(np.array([[0.3, 5.0]], np.float32), None, rng, False)
+    mean, log_prob = stochastic(Continuous((-1.0,), (1.0,))).act(np.array([[0.3, 5.0]], np.float32), None, rng, False)
     np.testing.assert_array_equal(mean, np.array([[0.3]], np.float32))
     assert log_prob is None
     assert rng.bit_generator.state == before

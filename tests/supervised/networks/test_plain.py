@@ -22,11 +22,12 @@ def heads() -> list[nn.Module]:
         Gaussian(6, 2, generator(), 0.3),
         Q(6, 4, generator()),
         Tanh(6, 2, generator(), 1.0),
+        Gaussian(6, 2, generator(), 0.3, (torch.tensor([150.0, 0.0]), torch.tensor([50.0, 1.0]))),
     ]
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
-@pytest.mark.parametrize("head", range(4))
+@pytest.mark.parametrize("head", range(5))
 @pytest.mark.parametrize("normalized", [False, True])
 def test_the_numpy_twin_computes_the_same(activation: str, head: int, normalized: bool) -> None:
     first: nn.Module = nn.Identity()
