@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from envs.names import Parameters, parameters, split
-from envs.tabular import blackjack, chains, grids, robots
+from envs.tabular import blackjack, chains, grids, pomdp, robots
 from envs.tabular.mdp import MDP
 
 WORLDS: dict[str, Callable[..., MDP]] = {
@@ -35,6 +35,7 @@ WORLDS: dict[str, Callable[..., MDP]] = {
         chains.maximization_bias,
         chains.garnet,
         blackjack.blackjack,
+        pomdp.tiger_beliefs,
     )
 }
 

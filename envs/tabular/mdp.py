@@ -222,6 +222,21 @@ class MDP:
         transition = np.einsum("sa,sat->st", policy, self.onward)
         return Chain(transition, (policy * self.reward).sum(1), self.start)
 
+    def trembling(self, epsilon: float) -> MDP:
+        """The same world, where with probability `epsilon` any legal action is done in place of the chosen one.
+
+        What is best here is, done epsilon-greedily, the best of all epsilon-soft policies: Sutton & Barto, section 5.4.
+        """
+        k = self.outcomes
+        share = epsilon / np.maximum(self.legal.sum(1), 1)
+        rows = []
+        for s, a in np.argwhere(self.legal).tolist():
+            for done in np.flatnonzero(self.legal[s]).tolist():
+                weight = share[s] + (1 - epsilon) * (done == a)
+                for n in range(k.first[s, done], k.first[s, done + 1]):
+                    rows.append((s, a, weight * k.probability[n], int(k.next_state[n]), k.reward[n], k.terminated[n]))
+        return MDP._of_rows(f"{self.name}, trembling", self.states, self.actions, rows, self.start.copy())
+
     def _summed(self, weight: Array) -> Array:
         """[S, A, S]: sums over the outcomes with this successor."""
         count = len(self.states)

@@ -203,6 +203,22 @@ def test_the_error_of_the_optimum_is_gone_at_the_optimum_only() -> None:
     assert values == pytest.approx(sweep(jumps, 0.9, tolerance=1e-13).values)
 
 
+def test_walking_along_a_cliff_with_a_tenth_of_random_steps() -> None:
+    """The best epsilon-soft policy, which Sarsa learns, keeps a row of distance; along the edge one falls too often."""
+    cliff = make_mdp("cliff_walking")
+    trembling = cliff.trembling(0.1)
+    values = sweep(trembling, 1.0, tolerance=1e-12).values
+    assert trembling.start @ values == pytest.approx(-20.7077, abs=5e-5)
+    policy, state, path = improve(trembling, action_values(trembling, values, 1.0)), cliff.state((3, 0)), []
+    while not cliff.terminal[state]:
+        path.append(cliff.actions[policy[state].argmax()])
+        state = int(cliff.transition[state, policy[state].argmax()].argmax())
+    assert path == ["up"] * 2 + ["right"] * 11 + ["down"] * 2
+    edge = dict.fromkeys(cliff.states, "down") | {(2, column): "right" for column in range(11)} | {(3, 0): "up"}
+    chosen = np.stack([np.eye(4)[cliff.action(edge[state])] for state in cliff.states]) * cliff.legal
+    assert cliff.start @ evaluate(trembling, chosen, 1.0) == pytest.approx(-51.81, abs=5e-3)
+
+
 # Without end ---------------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from envs.check import check_env
 from envs.gymnasium_env import make
-from envs.tabular.environment import FiniteWorld
+from envs.tabular.environment import FiniteWorld, HiddenWorld
 from envs.tabular.make import WORLDS
 
 
@@ -60,3 +60,18 @@ def test_what_is_without_end_is_cut_off() -> None:
         step = env.step(rng.integers(2, size=1))
     assert step.truncated[0] and not step.terminated[0]
     assert gymnasium.spec("tabular/two_state-v0").max_episode_steps == 1000
+
+
+def test_the_tiger_is_heard_and_not_seen() -> None:
+    """4,000 sounds with accuracy .85: within 4.5 standard errors, a false alarm once in 100,000 seeds."""
+    check_env(lambda count: make("tabular/tiger-v0", count))
+    world = HiddenWorld("tiger")
+    assert world.reset(seed=3)[0] == 2  # nothing yet
+    right = 0
+    for _ in range(4000):
+        side = world.state
+        heard, reward, *_ = world.step(0)
+        assert (world.state, reward) == (side, -1.0)
+        right += heard == side
+    assert right / 4000 == pytest.approx(0.85, abs=4.5 * np.sqrt(0.85 * 0.15 / 4000))
+    assert world.step(1 + world.state)[1] == -100.0

@@ -168,3 +168,12 @@ def test_the_largest_number_finds_an_outcome_though_sums_are_rounded() -> None:
     last = 1 - 2.0**-53
     assert at(tenths.outcomes, 0, 0, last) == (0, tenths.state(9))
     assert at(tenths.outcomes, 0, 0, 0.0) == (0, tenths.state(0))
+
+
+def test_who_trembles_does_any_legal_action() -> None:
+    robot = MDP.of("robot", ROBOT)
+    trembling = robot.trembling(0.2)
+    np.testing.assert_allclose(trembling.transition[0, 0], robot.transition[0, 0])
+    np.testing.assert_allclose(trembling.transition[1, 1], 0.9 * robot.transition[1, 1] + 0.1 * robot.transition[1, 0])
+    np.testing.assert_allclose(trembling.reward[1], [0.9 * -0.6, 0.1 * -0.6], atol=1e-15)
+    assert (trembling.legal == robot.legal).all()
