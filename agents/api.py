@@ -139,7 +139,7 @@ class Parts(NamedTuple):
 
 
 class Solver(Stateful, Protocol):
-    """Solves a game by iterations, without actors."""
+    """Solves a game or an MDP by iterations, without actors."""
 
     def iterate(self, n: int) -> None:
         """n more iterations. n calls of 1 give the same as 1 call of n."""
@@ -150,7 +150,7 @@ class Solver(Stateful, Protocol):
         ...
 
     def evaluate(self) -> Mapping[str, float]:
-        """How far the policy is from equilibrium."""
+        """How far the policy is from equilibrium, or from the best one."""
         ...
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.arena.players import Human, OnePly, PolicyPlayer, Random
-from agents.config import Control
+from agents.config import Control, World
 from agents.contenders import contender
 from agents.registry import algorithm, parse
 from agents.restore import acting, load_checkpoint
@@ -90,15 +90,20 @@ def settled(name: str) -> str:
     return f"{checkpoint}{at}{simulations}"
 
 
-def game_of(name: str) -> str | None:
-    """The game that a run or checkpoint directory was trained for; None if `name` is another player."""
+def world_of(name: str) -> World | None:
+    """What a run or checkpoint directory is about; None if `name` is another player."""
     path = _split(name)[0]
     run = next((place for place in (path, *path.resolve().parents[:2]) if (place / "config.yaml").is_file()), None)
     if not path.is_dir() or run is None:
         return None
     extensions.require(path)
-    world = parse(read(run / "config.yaml")).world
-    return world.name if world.kind == "game" else None
+    return parse(read(run / "config.yaml")).world
+
+
+def game_of(name: str) -> str | None:
+    """The game that a run or checkpoint directory was trained for; None if `name` is another player."""
+    world = world_of(name)
+    return world.name if world is not None and world.kind == "game" else None
 
 
 def _checkpoint(name: str, game: Game) -> Player:

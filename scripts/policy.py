@@ -1,10 +1,11 @@
-"""What an agent does at each infoset of a small game, and how far that is from equilibrium.
+"""What an agent does at each infoset of a small game, and how far that is from equilibrium, or in each state of an MDP.
 
     python scripts/policy.py runs/leduc --limit 20
     python scripts/policy.py runs/kuhn random --game kuhn_poker --picture family.png
+    python scripts/policy.py runs/gridworld
 
-AGENT is a run or checkpoint directory, random, or any player of the arena that always chooses alike. --picture, in Kuhn
-poker, draws where agents stand in the family of its equilibria.
+In a game AGENT is a run or checkpoint directory, random, or any player of the arena that always chooses alike; in an
+MDP the directory of a run about it. --picture, in Kuhn poker, draws where agents stand in the family of its equilibria.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("agents", nargs="+", metavar="AGENT", help="whose policy")
     parser.add_argument("--game", metavar="NAME", help="OpenSpiel's name (default: what the first was trained for)")
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="infosets shown of each agent (50)")
+    parser.add_argument("--limit", type=int, default=50, metavar="N", help="infosets or states shown of each (50)")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw Kuhn's equilibria: .png, .svg, .pdf")
     extensions.offer(parser)
     return parser.parse_args(argv)
@@ -42,26 +43,66 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     asked = arguments(argv)
-    from agents.entrants import entrant, game_of
+    from agents.entrants import world_of
+
+    try:
+        extensions.load(asked.imports)
+        world = world_of(asked.agents[0]) if asked.game is None else None
+        if world is not None and world.kind == "mdp":
+            in_states(asked, world.name)
+        else:
+            at_infosets(asked, asked.game or (world.name if world is not None and world.kind == "game" else None))
+    except (ValueError, MemoryError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def in_states(asked: argparse.Namespace, name: str) -> None:
+    """Print what each agent does, and what its states are worth. Raises ValueError where one is about another MDP."""
+    import numpy as np
+
+    from agents.config import OfMDP
+    from agents.entrants import world_of
+    from agents.maths.bellman import evaluate, sweep
+    from agents.parts.tables import TabularPolicy
+    from agents.restore import load_checkpoint, load_policy
+    from envs.tabular.make import make_mdp
+
+    if other := [agent for agent in asked.agents if world_of(agent) != ("mdp", name)]:
+        raise ValueError(f"{other[0]} is no run about {name}, as {asked.agents[0]} is")
+    mdp = make_mdp(name)
+    for agent in asked.agents:
+        config, policy = load_checkpoint(Path(agent))[0], load_policy(Path(agent))[0]
+        assert isinstance(config, OfMDP) and isinstance(policy, TabularPolicy)
+        try:
+            values = evaluate(mdp, policy.probabilities, config.discount)
+        except ValueError as reason:  # what it does is shown all the same
+            print(reason)
+            values = np.full(len(mdp.states), np.nan)
+        print(f"{agent}, {name}, discount {config.discount}: state, value, action:probability")
+        for s, state in list(enumerate(mdp.states))[: asked.limit]:
+            chances = [f"{a}:{p:.4f}" for a, p in zip(mdp.actions, policy.probabilities[s]) if p > 0]
+            print(f"{state!s:<16}  {values[s]:12.6f}  {'  '.join(chances)}")
+        best = mdp.start @ sweep(mdp, config.discount, tolerance=1e-9).values
+        print(f"expected at the start {mdp.start @ values:.6f}, at best {best:.6f}\n")
+
+
+def at_infosets(asked: argparse.Namespace, name: str | None) -> None:
+    """Print what each agent does, and how far it is from equilibrium. Raises ValueError where that can't be said."""
+    from agents.entrants import entrant
     from agents.regret.best_response import expected_returns, nash_conv
     from agents.regret.policies import of_player, text
     from agents.regret.tree import compile_tree
     from envs.games.make import make_game
-    from experiment.config import ConfigError
 
-    try:
-        extensions.load(asked.imports)
-        name = asked.game or game_of(asked.agents[0])
-        if name is None:
-            raise ValueError(f"--game is missing, and {asked.agents[0]} names none")
-        if asked.picture and name != "kuhn_poker":
-            raise ValueError(f"--picture draws the equilibria of kuhn_poker, not of {name}")
-        game = make_game(name)
-        tree = compile_tree(game)
-        policies = {agent: of_player(tree, game, entrant(agent, game)) for agent in asked.agents}
-    except (ValueError, MemoryError, ConfigError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    if name is None:
+        raise ValueError(f"--game is missing, and {asked.agents[0]} names none")
+    if asked.picture and name != "kuhn_poker":
+        raise ValueError(f"--picture draws the equilibria of kuhn_poker, not of {name}")
+    game = make_game(name)
+    tree = compile_tree(game)
+    policies = {agent: of_player(tree, game, entrant(agent, game)) for agent in asked.agents}
     for agent, policy in policies.items():
         print(f"{agent}, {name}: seat, infoset, action:probability\n{text(tree, policy, asked.limit)}")
         conv = nash_conv(tree, policy)
@@ -71,7 +112,6 @@ def main(argv: list[str] | None = None) -> int:
     if asked.picture:
         draw(asked.picture, tree, policies)
         print(asked.picture)
-    return 0
 
 
 def draw(file: Path, tree: GameTree, policies: dict[str, Array]) -> None:

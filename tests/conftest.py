@@ -41,9 +41,10 @@ def extensible(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     from agents.entrants import PLAYERS
     from agents.registry import ALGORITHMS
     from envs.games.make import OTHERS
+    from envs.tabular.make import WORLDS
     from experiment import extensions
 
-    tables: list[dict[str, Any]] = [ALGORITHMS, PLAYERS, OTHERS, gymnasium.registry]
+    tables: list[dict[str, Any]] = [ALGORITHMS, PLAYERS, OTHERS, WORLDS, gymnasium.registry]
     before, path = [dict(table) for table in tables], list(sys.path)
     yield
     extensions.load([])

@@ -56,12 +56,17 @@ def test_no_file_and_no_command_is_left_out() -> None:
     text = PAGE.replace(section("A native game"), "")
     commands = len(re.findall(r"```bash\n", text))
     assert len(re.findall(r"^```\w+$", text, re.MULTILINE)) == len(FILE.findall(text)) + commands
-    assert commands == 6
+    assert commands == 7
 
 
 def test_an_environment(bridge: Path) -> None:
     assert lines(bridge / "runs" / "bridge")[-1]["eval/mean_reward"] == -5
     import_module("test_bridge").test_bridge()
+
+
+def test_a_finite_mdp(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    follow("A finite MDP")
+    assert "expected at the start -10.000000, at best -10.000000" in capsys.readouterr().out
 
 
 def test_a_learner(bridge: Path) -> None:

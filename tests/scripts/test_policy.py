@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,20 @@ def test_kuhns_family_is_drawn(run: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     assert main([str(run), "--picture", str(tmp_path / "family.png")]) == 0
     assert (tmp_path / "family.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_policy_is_shown_with_what_its_states_are_worth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grid = str(ROOT / "configs/tabular/gridworld_value_iteration.yaml")
+    best, poor = str(tmp_path / "best"), str(tmp_path / "poor")
+    assert train([grid, "--quiet", "--run-dir", best]) == 0
+    assert train([grid, "method=policy_evaluation", "--quiet", "--run-dir", poor]) == 0
+    assert main([best, poor]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"\(0, 1\) +-1.000000  left:1.0000\n", shown)
+    assert re.search(r"\(0, 1\) +-14.000000  up:0.2500  right:0.2500  down:0.2500  left:0.2500\n", shown)
+    assert "expected at the start -2.000000, at best -2.000000" in shown
+    assert main([best, "random"]) == 2
+    assert "random is no run about gridworld" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

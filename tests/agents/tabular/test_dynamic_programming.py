@@ -182,12 +182,12 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not(name: str, tmp_path: Pa
 
 
 def test_the_table_acts_in_the_world_and_in_gymnasiums(tmp_path: Path) -> None:
-    """On the ice an optimal policy ends at the goal in 14 of 17 episodes; a random one in one of a hundred. The chance
-    that 400 episodes give less than 0.6 is below 1e-20."""
+    """On the ice the best policy ends at the goal in 3 of 4 episodes of 100 steps, a random one in one of 70. That of
+    100 episodes fewer than 50 do, or more than 15, has a probability below 1e-7."""
     config = {"algorithm": "dynamic_programming", "mdp": "FrozenLake-v1", "discount": 1.0, "steps": 3000}
     assert train(config, tmp_path / "run") == 0
     for more in ([], ["--env", "FrozenLake-v1"]):
-        request = [str(tmp_path / "run"), "random", "--episodes", "400", *more, "--json", str(tmp_path / "found.json")]
+        request = [str(tmp_path / "run"), "random", "--episodes", "100", "--json", str(tmp_path / "found.json"), *more]
         assert evaluate_run(request) == 0
         ice, random = json.loads((tmp_path / "found.json").read_text())["contenders"]
-        assert ice["mean"] > 0.6 and random["mean"] < 0.1
+        assert ice["mean"] >= 0.5 and random["mean"] <= 0.15

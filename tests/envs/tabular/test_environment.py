@@ -10,7 +10,7 @@ from envs.tabular.environment import FiniteWorld, HiddenWorld
 from envs.tabular.make import WORLDS
 
 
-@pytest.mark.parametrize("world", ["recycling_robot", "cliff_walking", "blackjack"])
+@pytest.mark.parametrize("world", ["recycling_robot", "cliff_walking"])
 def test_a_world_keeps_the_rules(world: str) -> None:
     check_env(lambda count: make(f"tabular/{world}-v0", count))
 
