@@ -203,7 +203,7 @@ class OfMDP(Experiment):
         return World("mdp", self.mdp)
 
     @property
-    def environment(self) -> Environment:
+    def environment(self) -> Environment | None:
         """The MDP as a Gymnasium environment, whose observations are the numbers of its states."""
         name, given = split(self.mdp, "an MDP")
         options: dict[str, JsonValue] = dict(parameters(self.mdp, given))

@@ -56,6 +56,12 @@ ALGORITHMS = {
     "cfr": Entry("agents.regret.configs.cfr", "CFR", "agents.regret.cfr"),
     "mccfr": Entry("agents.regret.configs.mccfr", "MCCFR", "agents.regret.mccfr"),
     "deep_cfr": Entry("agents.regret.configs.deep_cfr", "DeepCFR", "agents.regret.deep_cfr"),
+    "tabular_prediction": Entry(
+        "agents.tabular.configs.tabular_prediction", "TabularPrediction", "agents.tabular.samples.prediction"
+    ),
+    "tabular_control": Entry(
+        "agents.tabular.configs.tabular_control", "TabularControl", "agents.tabular.samples.control"
+    ),
     "bandit": Entry("agents.tabular.configs.bandit", "Bandit", "agents.tabular.bandits"),
     "dynamic_programming": Entry(
         "agents.tabular.configs.dynamic_programming", "DynamicProgramming", "agents.tabular.dynamic_programming"

@@ -15,12 +15,12 @@ import sys
 from pathlib import Path
 
 from agents.registry import ALGORITHMS, Entry, algorithm
-from experiment.config import ConfigError, table
+from experiment.config import ConfigError, read, table
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"(<!-- (?:options: (\w+) ?(\w*)|algorithms) -->\n).*?(<!-- end -->)", re.DOTALL)
 PAPER = re.compile(r"((?:(?:van|von|de) )?[A-Z][^(),;:\n]* \d{4}),\s+(https?://[^\s(),;]+)")
-RUN = re.compile(r"python scripts/train\.py configs/\S+\.yaml")
+RUN = re.compile(r"python scripts/train\.py (configs/\S+\.yaml)")
 
 
 def pages() -> dict[str, Path]:
@@ -41,10 +41,11 @@ def paper(docstring: str) -> str:
 
 
 def row(name: str, entry: Entry, page: Path) -> tuple[str, ...]:
-    """Family, link to the page, what it is, paper, and the first run that its page shows."""
-    family = entry.module.split(".")[-2].replace("_", " ")
+    """Family, link to the page, what it is, paper, and the first run of it that its page shows."""
+    family = entry.module.split(".")[1].replace("_", " ")
     about = entry.config.model_fields["algorithm"].description or ""
-    run = RUN.search(page.read_text(encoding="utf-8"))
+    runs = RUN.finditer(page.read_text(encoding="utf-8"))
+    run = next((run for run in runs if read(ROOT / run[1])["algorithm"] == name), None)
     cites = paper(importlib.import_module(entry.module).__doc__ or "")
     return family, f"[{name}]({page.name})", about, cites, f"`{run[0]}`" if run else ""
 

@@ -19,6 +19,8 @@ WORLDS: dict[str, dict[str, Any]] = {
     "dqn": {"env": {"id": "CartPole-v1"}},
     "ddpg": {"env": {"id": "P-v1"}},
     "dynamic_programming": {"mdp": "gridworld"},
+    "tabular_prediction": {"mdp": "random_walk"},
+    "tabular_control": {"mdp": "cliff_walking"},
     "fit": {"data": "iris"},
     "bandit": {},
 }

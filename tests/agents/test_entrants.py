@@ -11,7 +11,7 @@ import pytest
 
 from agents.api import fresh
 from agents.entrants import entrant
-from agents.registry import ALGORITHMS
+from agents.registry import ALGORITHMS, parse
 from envs.api import CHANCE
 from envs.games.make import make_game
 from scripts.evaluate import main
@@ -21,7 +21,7 @@ ENTERS = {  # an environment, a match, a match with search
     **dict.fromkeys(["ppo", "ppo_continuous", "ppo_masked", "dqn", "ddpg", "td3", "atari"], ("env",)),
     **dict.fromkeys(["ppo_game", "dqn_game", *SOLVERS], ("game",)),
     "alphazero": ("game", "search"),
-    **{name: ("env" if "mdp" in config else "nowhere",) for name, config in TABLES.items()},
+    **{name: ("nowhere" if parse(config).environment is None else "env",) for name, config in TABLES.items()},
     **dict.fromkeys(FITS, ("nowhere",)),
 }
 REASONS = {  # of a refusal, by what it could enter, and where it wanted to

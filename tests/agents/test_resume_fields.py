@@ -294,6 +294,8 @@ MEANING = {  # with another value the run would go on, but what it saved would m
     "mccfr_fleet": ["weighting"],
     "deep_cfr": ["network.activation"],
     "bandit": ["rule.epsilon", "testbed.drift"],
+    "tabular_prediction": ["method.n", "width", "initial"],
+    "tabular_control": ["method", "episode_limit", "initial"],
     "dynamic_programming": ["mdp"],
     "fit": ["held_out", "network.activation"],
 }
@@ -307,6 +309,8 @@ NOTHING = {  # what nothing that is saved depends on
     "mccfr_fleet": ["iterations", "runtime.kind"],
     "deep_cfr": ["traversals", "learner.updates"],
     "bandit": [],
+    "tabular_prediction": ["step_size", "discount"],
+    "tabular_control": ["step_size", "epsilon", "discount", "planning"],
     "dynamic_programming": ["method", "discount", "tolerance", "temperature"],
     "fit": ["learner.batch_size", "learner.loss", "learner.regularization"],
 }
