@@ -12,6 +12,7 @@ The axes of an Unroll are known here alone (`AXES`): whoever adds a field says o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -181,6 +182,22 @@ def drop(unroll: Unroll, steps: int) -> Unroll:
 
     left = each(cut, unroll)
     return left._replace(final_at=left.final_at - offset)
+
+
+def head(unroll: Unroll, steps: int) -> Unroll:
+    """The first `steps` steps of an unroll."""
+    kept = unroll.final_at < steps * unroll.reward.shape[1]
+    until = {EDGES: steps + 1, STEPS: steps, ROWS: None}
+
+    def cut(axes: str, a: Any) -> Any:
+        return mapped(lambda a: a[kept] if axes == ENDS else a[: until[axes]], a)
+
+    return each(cut, unroll)
+
+
+def in_turn(unrolls: Sequence[Unroll]) -> Unroll:
+    """Unrolls of whole episodes one after the other, as if the same rows had made them all."""
+    return reduce(concatenate, unrolls)
 
 
 def side_by_side(unrolls: Sequence[Unroll]) -> Unroll:

@@ -52,6 +52,14 @@ ALGORITHMS = {
     "ppo": Entry("agents.actor_critic.configs.ppo", "PPO", "agents.actor_critic.ppo"),
     "dqn": Entry("agents.value.configs.dqn", "DQN", "agents.value.dqn"),
     "ddpg": Entry("agents.actor_critic.configs.ddpg", "DDPG", "agents.actor_critic.ddpg"),
+    "reinforce": Entry("agents.policy.configs.reinforce", "REINFORCE", "agents.policy.reinforce"),
+    "npg": Entry("agents.policy.configs.npg", "NPG", "agents.policy.npg"),
+    "trpo": Entry("agents.policy.configs.trpo", "TRPO", "agents.policy.trpo"),
+    "q_actor_critic": Entry(
+        "agents.actor_critic.configs.q_actor_critic", "QActorCritic", "agents.actor_critic.q_actor_critic"
+    ),
+    "a2c": Entry("agents.actor_critic.configs.a2c", "A2C", "agents.actor_critic.a2c"),
+    "impala": Entry("agents.actor_critic.configs.impala", "IMPALA", "agents.actor_critic.impala"),
     "alphazero": Entry("agents.alphazero.config", "AlphaZero", "agents.alphazero.alphazero"),
     "cfr": Entry("agents.regret.configs.cfr", "CFR", "agents.regret.cfr"),
     "mccfr": Entry("agents.regret.configs.mccfr", "MCCFR", "agents.regret.mccfr"),

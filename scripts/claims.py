@@ -33,6 +33,11 @@ class Claim(NamedTuple):
 CLAIMS = {
     "ppo-cartpole": Claim("ppo/cartpole.yaml", 100_000, 475.0),
     "ppo-acrobot": Claim("ppo/acrobot.yaml", 500_000, -90.0),
+    "a2c-cartpole": Claim("a2c/cartpole.yaml", 500_000, 475.0),
+    "reinforce-cartpole": Claim("reinforce/cartpole.yaml", 300_000, 475.0),
+    "npg-cartpole": Claim("npg/cartpole.yaml", 100_000, 475.0),
+    "trpo-cartpole": Claim("trpo/cartpole.yaml", 100_000, 475.0),
+    "trpo-acrobot": Claim("trpo/acrobot.yaml", 100_000, -90.0),
     "dqn-cartpole": Claim("dqn/cartpole.yaml", 50_000, 475.0),
     "ddpg-pendulum": Claim("ddpg/pendulum.yaml", 20_000, -200.0),
     "td3-pendulum": Claim("ddpg/pendulum_td3.yaml", 20_000, -200.0),

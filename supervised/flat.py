@@ -63,6 +63,12 @@ class Flat:
             raise ValueError(f"{weights.size} weights were given to a network that has {self.vector.numel()}")
         self.vector.copy_(torch.from_numpy(weights))
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"weights": self.weights()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.load(state["weights"])
+
 
 def differentiate(loss: Loss, functional: bool) -> Callable[..., tuple[Tensor, Mapping[str, Tensor]]]:
     """`loss(parameters, *args) -> (0-d loss, metrics)` becomes `(parameters, *args) -> (gradient, metrics)`.

@@ -42,7 +42,7 @@ def tiny(*families: str) -> dict[str, dict[str, Any]]:
     }
 
 
-RUNS = tiny("actor_critic", "value", "alphazero")
+RUNS = tiny("policy", "actor_critic", "value", "alphazero")
 SOLVERS, TABLES, FITS = tiny("regret"), tiny("tabular"), tiny("fitting")
 APART = SOLVERS | TABLES | FITS  # what has no actors
 

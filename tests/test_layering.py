@@ -223,6 +223,7 @@ LAWFUL = {
     "agents/value/dqn.py": "import agents.value.configs.dqn",
     "agents/value/rainbow.py": "import agents.value.configs.dqn",
     "agents/actor_critic/ppo.py": "import agents.value.configs.dqn",
+    "agents/policy/trpo.py": "",
     "agents/fitting/configs/fit.py": "",
     "agents/fitting/fit.py": "import agents.fitting.configs.fit",
     "envs/api.py": "import numpy",

@@ -28,51 +28,24 @@ from agents.experience.rewards.make import make_rewards
 from agents.experience.rewards.rewards import Rewards
 from agents.experience.rollout import actor_of
 from agents.maths.losses import ppo_clip, value_loss, value_loss_clipped
-from agents.maths.schedules import Schedule
-from agents.maths.schedules import value as scheduled
 from agents.maths.stochastic import stochastic
-from agents.parts.normalizer import Normalizer
-from agents.parts.on_policy import ActorCritic, Rows, StochasticPolicy, explained_variance, rows_of
-from agents.parts.state import Assembled
-from agents.records import Round, Sample, Unroll
-from envs.api import Array, Spec
+from agents.parts.actor_critic import ActorCriticLearner
+from agents.parts.on_policy import Rows, StochasticPolicy, explained_variance, rows_of
+from agents.records import Sample, Unroll
+from envs.api import Spec
 from experiment.seeding import Seeds
 from supervised.accelerate import accelerate, pays_off
-from supervised.trained import Found, Trained, TrainState
+from supervised.trained import Found, TrainState
 
 
-class Learner(Assembled):
-    STATE = ("trained", "normalizer", "rng", "explained_variance", "updates")
+class Learner(ActorCriticLearner[PPO]):
+    STATE = (*ActorCriticLearner.STATE, "rng")
 
     def __init__(self, config: PPO, spec: Spec, seeds: Seeds, device: torch.device, compiled: bool) -> None:
-        self.config, self.device, options = config, device, config.learner
+        super().__init__(config, spec, seeds, device, compiled, ["approx_kl", "clip_fraction"])
         self.rng = seeds.generator("learner", "minibatches")
-        generator = torch.Generator().manual_seed(seeds.integer("learner", "network"))
-        self.family = stochastic(spec.actions, config.network.log_std)
-        shared = config.network.shared
-        network = ActorCritic(spec, self.family, config.network, config.normalize, shared, generator)
-        self.network = network.to(device)
-        self.trained = Trained(
-            self.network,
-            self.loss,
-            {
-                "policy_gradient_loss": 1.0,
-                "value_loss": options.value_coefficient,
-                "entropy_loss": options.entropy_coefficient,
-            },
-            ["approx_kl", "clip_fraction"],
-            max_gradient_norm=options.max_gradient_norm,
-            adam_epsilon=options.adam_epsilon,
-            compiled=compiled,
-        )
-        self.normalizer = Normalizer(self.network.policy.normalize, rewards=config.normalize.rewards)
         self.active = torch.ones((), device=device)  # 0 once the KL stop has struck
-        self.explained_variance, self.updates, self.progress = 0.0, 0, 0.0
         self.step = accelerate(self.minibatches, device, compiled)
-
-    def begin_round(self, round: Round) -> None:
-        self.progress = round.progress(self.config.steps)
-        self.normalizer.merge(round.moments)
 
     def rows(self, unroll: Unroll) -> Rows:
         options = self.config.learner
@@ -81,7 +54,7 @@ class Learner(Assembled):
     def update(self, sample: Sample) -> None:
         options = self.config.learner
         rows = self.rows(sample.rows)
-        self.explained_variance = explained_variance(rows)
+        self.explained_variance = explained_variance(rows.advantage, rows.target)
         settings = torch.tensor([self.at(options.learning_rate), self.at(options.clip)], device=self.device)
         self.active.fill_(1)
         n = len(rows.log_prob)
@@ -137,25 +110,9 @@ class Learner(Assembled):
             "clip_fraction": ((ratio - 1).abs() > clip).float(),
         }
 
-    def at(self, setting: float | Schedule) -> float:
-        return scheduled(setting, self.progress)
-
     def metrics(self) -> Mapping[str, float]:
-        means = self.trained.drain("train/")
-        if not means:
-            return {}
-        deviation = self.network.deviation()
-        return means | {
-            "train/explained_variance": self.explained_variance,
-            "train/learning_rate": self.at(self.config.learner.learning_rate),
-            "train/clip_range": self.at(self.config.learner.clip),
-            "train/n_updates": self.updates,
-            **({} if deviation is None else {"train/std": deviation}),
-        }
-
-    def weights(self) -> Array:
-        self.normalizer.write()
-        return self.trained.flat.weights(self.network.acting)
+        found = super().metrics()
+        return {**found, "train/clip_range": self.at(self.config.learner.clip)} if found else {}
 
 
 def make(config: PPO, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:

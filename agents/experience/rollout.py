@@ -9,7 +9,7 @@ import torch
 
 from agents.api import Policy, State
 from agents.config import Control, Environment
-from agents.records import Acted, Carry, Episodes, Experience, Unroll, mapped
+from agents.records import Acted, Carry, Episodes, Experience, Unroll, concatenate, head, mapped
 from envs.api import Array, Spec, Step, VectorEnv
 from envs.atari import AtariOptions
 from envs.games.make import make_game
@@ -41,8 +41,9 @@ class Rollout:
         self.returns = np.zeros(env.count)
         self.lengths = np.zeros(env.count, np.int64)
 
-    def collect(self, length: int) -> tuple[Unroll, Episodes]:
-        """Make `length` steps in each row: environment steps = length * rows."""
+    def collect(self, length: int, enough: int | None = None) -> tuple[Unroll, Episodes]:
+        """Make `length` steps in each row: environment steps = length * rows. Fewer where `enough` episodes are over
+        before."""
         count, seats, now, rows = self.env.count, self.env.spec.seats, self.now, np.arange(self.env.count)
         obs, first = room(length + 1, now.obs), np.empty((length + 1, count), bool)
         mask = None if now.mask is None else room(length + 1, now.mask)
@@ -74,9 +75,12 @@ class Rollout:
                 terminated[t], truncated[t] = now.terminated, now.truncated
                 finals.note(now, ended, t * count)
                 self._end(ended, episodes)
-        obs[length], first[length] = now.obs, self.first
+                if enough is not None and len(episodes.returns) >= enough:
+                    break
+        made = t + 1
+        obs[made], first[made] = now.obs, self.first
         if mask is not None:
-            mask[length] = now.mask
+            mask[made] = now.mask
         self.now = now
         final_obs, final_at, final_mask = finals.arrays(obs, mask)
         unroll = Unroll(
@@ -94,7 +98,7 @@ class Rollout:
             extras,
             carry,
         )
-        return unroll, episodes
+        return (unroll if made == length else head(unroll, made)), episodes
 
     def _act(self, now: Step) -> Acted:
         """The policy's action in each row; what it remembers is that of the seat to move."""
@@ -176,7 +180,7 @@ def restart(carry: Carry, fresh: Carry, ended: Array) -> Carry:
 
 
 class RolloutActor:
-    """Collects `length` steps per row at a time."""
+    """Collects `length` steps per row at a time; or whole episodes, so many, where there is one row."""
 
     def __init__(
         self,
@@ -186,8 +190,9 @@ class RolloutActor:
         observations: Moments | None = None,
         returns: ReturnMoments | None = None,
         reward_clip: float | None = None,
+        episodes: int | None = None,
     ) -> None:
-        self.rollout, self.length, self.index = rollout, length, index
+        self.rollout, self.length, self.index, self.episodes = rollout, length, index, episodes
         self.observations, self.returns, self.reward_clip = observations, returns, reward_clip
         self.version = -1
 
@@ -196,7 +201,7 @@ class RolloutActor:
         self.version = version
 
     def collect(self) -> Experience:
-        unroll, episodes = self.rollout.collect(self.length)
+        unroll, episodes = self._live()
         if self.reward_clip is not None:
             unroll = unroll._replace(reward=unroll.reward.clip(-self.reward_clip, self.reward_clip))
         moments: State = {}
@@ -215,6 +220,14 @@ class RolloutActor:
             actor=self.index,
             moments=moments or None,
         )
+
+    def _live(self) -> tuple[Unroll, Episodes]:
+        unroll, episodes = self.rollout.collect(self.length, self.episodes)
+        while self.episodes is not None and len(episodes.returns) < self.episodes:
+            more, others = self.rollout.collect(self.length, self.episodes - len(episodes.returns))
+            unroll = concatenate(unroll, more)
+            episodes = Episodes(episodes.returns + others.returns, episodes.lengths + others.lengths)
+        return unroll, episodes
 
     def state_dict(self) -> State:
         """All but the weights, which whoever trains publishes before the next collection."""
@@ -256,11 +269,12 @@ def actor_of(
     incarnation: int,
     observations: bool = False,
     returns: float | None = None,
+    episodes: int | None = None,
 ) -> RolloutActor:
     """Actor `index` of a run, alive for the `incarnation`-th time: each has streams and episodes of its own.
 
     policy(config, spec, device) makes its policy. observations: send their moments home; returns: send those of the
-    return with this discount.
+    return with this discount. episodes: collect so many, from their beginning to their end.
     """
     count = config.env.count // config.runtime.actors
     env = make_env(config.env, count)
@@ -279,4 +293,5 @@ def actor_of(
         Moments(env.spec.obs_shape) if observations else None,
         None if returns is None else ReturnMoments(count, returns),
         config.env.reward_clip,
+        episodes,
     )

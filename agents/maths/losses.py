@@ -20,6 +20,22 @@ def _clamp(x: Tensor, low: Number, high: Number) -> Tensor:
 # Policies
 
 
+def policy_gradient(log_prob: Tensor, advantage: Tensor) -> Tensor:
+    """-A log pi(a|s) [n]: its gradient is minus the score times what the action is held to be worth.
+
+    Williams (1992), https://doi.org/10.1007/BF00992696. `advantage` [n] is data, whatever estimates it.
+    """
+    return -advantage * log_prob
+
+
+def surrogate(log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor) -> Tensor:
+    """-pi(a|s) / pi_old(a|s) A [n]: where both policies are one, its gradient is that of `policy_gradient`.
+
+    https://arxiv.org/abs/1502.05477, eq. 14. `old_log_prob` and `advantage` [n] are data.
+    """
+    return -torch.exp(log_prob - old_log_prob) * advantage
+
+
 def ppo_clip(log_prob: Tensor, old_log_prob: Tensor, advantage: Tensor, clip: Number) -> Tensor:
     """The clipped surrogate of PPO, negated, [n]: -min(ratio * A, clip(ratio, 1 - clip, 1 + clip) * A).
 

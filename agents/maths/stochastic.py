@@ -27,6 +27,7 @@ class Stochastic(NamedTuple):
     act: Callable[[Array, Array | None, np.random.Generator, bool], Draw]  # (outputs, mask, rng, explore)
     log_prob: Callable[[Tensor, Tensor, Tensor | None], Tensor]  # (outputs, action, mask) -> [B]
     entropy: Callable[[Tensor, Tensor | None], Tensor]  # (outputs, mask) -> [B]
+    kl: Callable[[Tensor, Tensor, Tensor | None], Tensor]  # (outputs, others, mask) -> KL(outputs || others) [B]
 
 
 def stochastic(actions: Actions, log_std: float = 0.0) -> Stochastic:
@@ -41,6 +42,7 @@ def stochastic(actions: Actions, log_std: float = 0.0) -> Stochastic:
             act=act_categorical,
             log_prob=distributions.categorical_log_prob,
             entropy=distributions.categorical_entropy,
+            kl=distributions.categorical_kl,
         )
     if isinstance(actions, MultiDiscrete):
         sizes = actions.sizes
@@ -49,6 +51,7 @@ def stochastic(actions: Actions, log_std: float = 0.0) -> Stochastic:
             act=lambda outputs, mask, rng, explore: act_multi_categorical(outputs, mask, rng, explore, sizes),
             log_prob=lambda out, action, mask: distributions.multi_categorical_log_prob(out, action, sizes, mask),
             entropy=lambda out, mask: distributions.multi_categorical_entropy(out, sizes, mask),
+            kl=lambda out, others, mask: distributions.multi_categorical_kl(out, others, sizes, mask),
         )
     size, (middle, half) = len(actions.low), units(actions)
     scaled = None if not middle.any() and (half == 1).all() else (torch.from_numpy(middle), torch.from_numpy(half))
@@ -62,6 +65,7 @@ def stochastic(actions: Actions, log_std: float = 0.0) -> Stochastic:
         act=act_gaussian,
         log_prob=gaussian_log_prob,
         entropy=lambda out, mask: distributions.gaussian_entropy(out.chunk(2, -1)[1]),
+        kl=lambda out, others, mask: distributions.gaussian_kl(*out.chunk(2, -1), *others.chunk(2, -1)),
     )
 
 

@@ -9,7 +9,8 @@ loss = -rows.advantage * family.log_prob(outputs, rows.action, rows.mask)
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -45,6 +46,10 @@ class PolicyNetwork(nn.Module):
     def forward(self, obs: Tensor) -> Tensor:
         return self.head(self.torso(self.normalize(obs)))
 
+    def deviation(self) -> float | None:
+        """The mean standard deviation of continuous actions."""
+        return self.head.log_std.exp().mean().item() if isinstance(self.head, Gaussian) else None
+
 
 class ActorCritic(nn.Module):
     """obs [B, *obs] -> policy outputs [B, K] and values [B]. What acting needs are its first `acting` parameters."""
@@ -75,19 +80,22 @@ class ActorCritic(nn.Module):
         obs = self.policy.normalize(obs)
         return self.head((self.policy.torso if self.torso is None else self.torso)(obs))
 
-    @torch.no_grad()
-    def values(self, obs: Tensor, chunk: int = 16_384) -> Array:
+    def values(self, obs: Tensor) -> Array:
         """On the host, of any number of observations."""
-        return torch.cat([self.value(part) for part in obs.split(chunk)]).cpu().numpy()
+        return in_chunks(self.value, obs)
 
-    def deviation(self) -> float | None:
-        """The mean standard deviation of continuous actions."""
-        head = self.policy.head
-        return head.log_std.exp().mean().item() if isinstance(head, Gaussian) else None
+
+@torch.no_grad()
+def in_chunks(value: Callable[[Tensor], Tensor], obs: Tensor, chunk: int = 16_384) -> Array:
+    """value(obs) [n] on the host, so many rows at a time."""
+    return torch.cat([value(part) for part in obs.split(chunk)]).cpu().numpy()
 
 
 class StochasticPolicy:
-    """Samples from the network's distribution when exploring, else takes its mode. No carry."""
+    """Samples from the network's distribution when exploring, else takes its mode.
+
+    timed: it counts the steps of each episode, for `ages`; else it remembers nothing.
+    """
 
     def __init__(
         self,
@@ -96,16 +104,20 @@ class StochasticPolicy:
         options: NetworkOptions,
         normalization: NormalizeOptions,
         device: torch.device,
+        timed: bool = False,
     ) -> None:
-        self.family = family
+        self.family, self.timed = family, timed
         network = PolicyNetwork(spec, family, options, normalization, torch.Generator()).to(device)
         self.flat = Flat(network)
         self.forward = acting(network, device)
 
-    initial = staticmethod(forgets)
+    def initial(self, batch: int) -> Carry:
+        return {"age": np.zeros(batch, np.int64)} if self.timed else forgets(batch)
 
     def act(self, carry: Carry, step: Step, rng: np.random.Generator, explore: bool) -> Acted:
         action, log_prob = self.family.act(self.forward(step.obs), step.mask, rng, explore)
+        if self.timed:
+            carry = {"age": carry["age"] + 1}
         return Acted(carry, action, {} if log_prob is None else {"log_prob": log_prob})
 
     def load(self, weights: Array) -> None:
@@ -124,52 +136,90 @@ class Rows(NamedTuple):
     value: Tensor  # [n] before this update
 
 
+class Values(Protocol):
+    """What says what states are worth: a network of policy and values, or a baseline."""
+
+    def values(self, obs: Tensor) -> Array:
+        """obs [n, *obs] -> [n] float32, on the host."""
+        ...
+
+
 def rows_of(
     unroll: Unroll,
-    network: ActorCritic,
+    critic: Values,
     normalizer: Normalizer,
     discount: float,
     lambda_: float,
     device: torch.device,
 ) -> Rows:
     """Values, advantages and targets of an unroll [T, B], flattened to n = T * B rows."""
+    value, following = valued(unroll, critic, device)
+    advantage = advantages(unroll, normalizer.scale(unroll.reward), value, following, discount, lambda_)
+    return flattened(unroll, advantage, advantage + value, value, device)
+
+
+def valued(unroll: Unroll, critic: Values, device: torch.device) -> tuple[Array, Array]:
+    """Of each step [T, B] float32: the value of its observation, and of the true observation that it led to."""
     steps, count = unroll.reward.shape
-    obs = torch.from_numpy(unroll.obs).to(device).flatten(0, 1)
-    value = network.values(obs).reshape(steps + 1, count)
-    _, shown = unroll.cut()
-    cut = network.values(torch.from_numpy(shown).to(device)) if len(shown) else None
-    advantage = advantages(unroll, normalizer.scale(unroll.reward), value, cut, discount, lambda_)
+    value = critic.values(torch.from_numpy(unroll.obs).to(device).flatten(0, 1)).reshape(steps + 1, count)
+    following = value[1:].copy()
+    at, shown = unroll.cut()
+    if len(shown):
+        following.reshape(-1)[at] = critic.values(torch.from_numpy(shown).to(device))
+    return value[:-1], following
+
+
+def flattened(unroll: Unroll, advantage: Array, target: Array, value: Array, device: torch.device) -> Rows:
+    """Rows of an unroll and of what was made of it, [T, B] each."""
 
     def flat(array: Array) -> Tensor:
-        return torch.from_numpy(array.reshape(steps * count, *array.shape[2:])).to(device)
+        return torch.from_numpy(array.reshape(unroll.reward.size, *array.shape[2:])).to(device)
 
     return Rows(
-        obs=obs[: steps * count],
+        obs=flat(unroll.obs[:-1]),
         mask=None if unroll.mask is None else flat(unroll.mask[:-1]),
         action=flat(unroll.action),
         log_prob=flat(unroll.extras["log_prob"]),
         advantage=flat(advantage),
-        target=flat(advantage + value[:-1]),
-        value=flat(value[:-1]),
+        target=flat(target),
+        value=flat(value),
     )
 
 
-def advantages(
-    unroll: Unroll, reward: Array, value: Array, cut: Array | None, discount: float, lambda_: float
-) -> Array:
+def discounts(unroll: Unroll, gamma: float) -> Array:
+    """What each step discounts by [T, B] float32, 0 where the episode terminated."""
+    return np.where(unroll.terminated, 0, unroll.discount(gamma)).astype(np.float32)
+
+
+def advantages(unroll: Unroll, reward: Array, value: Array, following: Array, discount: float, lambda_: float) -> Array:
     """Generalized advantage estimates [T, B] float32.
 
-    reward [T, B]: the unroll's, or scaled; value [T + 1, B] of its observations, cut [C] of what its truncated steps
-    led to, if there are.
+    reward [T, B]: the unroll's, or scaled; value and following [T, B]: of each step's observation, and of the one that
+    it led to.
     """
-    following = value[1:].copy()
-    if cut is not None:
-        following.reshape(-1)[unroll.cut()[0]] = cut
-    discounts = np.where(unroll.terminated, 0, unroll.discount(discount)).astype(np.float32)
-    return gae(reward, value[:-1], following, discounts, unroll.terminated | unroll.truncated, lambda_)
+    ended = unroll.terminated | unroll.truncated
+    return gae(reward, value, following, discounts(unroll, discount), ended, lambda_)
 
 
-def explained_variance(rows: Rows) -> float:
-    """How much of the targets' variance the values before the update explained: 1 is all, 0 none."""
-    variance = rows.target.cpu().numpy().var()
-    return float(1 - rows.advantage.cpu().numpy().var() / variance) if variance > 0 else 0.0
+def ages(unroll: Unroll) -> Array:
+    """How many steps its episode had lasted before each step [T, B] int64, where a `timed` policy counted them; where
+    nobody did, episodes are taken to begin with the unroll."""
+    steps, count = unroll.reward.shape
+    time = np.arange(steps)[:, None]
+    begin = np.maximum.accumulate(np.where(unroll.first[:-1], time, -1))
+    before = unroll.carry["age"].reshape(count, -1).sum(1) if "age" in unroll.carry else np.zeros(count, np.int64)
+    counted: Array = np.where(begin < 0, time + before, time - begin)
+    return counted
+
+
+def from_the_start(unroll: Unroll, rows: Rows, discount: float) -> Rows:
+    """With advantages times gamma^t, t steps after the start of the episode: so they stand in the gradient of the
+    discounted return (Sutton and Barto, section 13.3). Without it late states count as much as early ones."""
+    factor = (discount ** ages(unroll)).astype(np.float32).reshape(-1)
+    return rows._replace(advantage=rows.advantage * torch.from_numpy(factor).to(rows.advantage.device))
+
+
+def explained_variance(error: Tensor, target: Tensor) -> float:
+    """How much of the targets' variance values explained that missed them by `error` [n]: 1 is all, 0 none."""
+    variance = target.cpu().numpy().var()
+    return float(1 - error.cpu().numpy().var() / variance) if variance > 0 else 0.0

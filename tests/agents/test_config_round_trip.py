@@ -17,6 +17,8 @@ from experiment.config import Config, ConfigError, describe, differences, dump, 
 WORLDS: dict[str, dict[str, Any]] = {
     "ppo": {"env": {"id": "CartPole-v1"}},
     "dqn": {"env": {"id": "CartPole-v1"}},
+    "reinforce": {"env": {"id": "CartPole-v1", "count": 1}},
+    **{name: {"env": {"id": "CartPole-v1"}} for name in ("npg", "trpo", "q_actor_critic", "a2c", "impala")},
     "ddpg": {"env": {"id": "P-v1"}},
     "dynamic_programming": {"mdp": "gridworld"},
     "tabular_prediction": {"mdp": "random_walk"},

@@ -18,6 +18,8 @@ from scripts.evaluate import main
 from tests.runs import APART, FITS, RUNS, SOLVERS, TABLES, raw, train
 
 ENTERS = {  # an environment, a match, a match with search
+    **dict.fromkeys(["reinforce", "reinforce_mean", "npg", "npg_continuous", "trpo", "trpo_continuous"], ("env",)),
+    **dict.fromkeys(["q_actor_critic", "q_actor_critic_masked", "a2c", "a2c_continuous", "impala"], ("env",)),
     **dict.fromkeys(["ppo", "ppo_continuous", "ppo_masked", "dqn", "ddpg", "td3", "atari"], ("env",)),
     **dict.fromkeys(["ppo_game", "dqn_game", *SOLVERS], ("game",)),
     "alphazero": ("game", "search"),
@@ -44,7 +46,8 @@ def tiny(name: str) -> dict[str, Any]:
         return APART[name]
     if name in SOLVERS:
         return SOLVERS[name] | {"evaluation": SOLVERS[name].get("evaluation", {}) | {"every": 0}}
-    return raw(name, steps=200, checkpoint={}, runtime={"actors": 1}, evaluation={"every": 0})
+    actors = RUNS[name]["env"]["count"] if RUNS[name]["algorithm"] == "reinforce" else 1  # each plays one episode
+    return raw(name, steps=200, checkpoint={}, runtime={"actors": actors}, evaluation={"every": 0})
 
 
 def game_of(config: dict[str, Any]) -> str | None:

@@ -9,7 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.records import AXES, ENDS, ROWS, Unroll, concatenate, drop, from_state, lived, side_by_side, state_of
+from agents.records import (
+    AXES,
+    EDGES,
+    ENDS,
+    ROWS,
+    Unroll,
+    concatenate,
+    drop,
+    from_state,
+    head,
+    in_turn,
+    lived,
+    side_by_side,
+    state_of,
+)
 from envs.api import Array
 
 Told = dict[tuple[str, int, int], Any]  # by field, step and row
@@ -89,6 +103,21 @@ def test_the_first_steps_are_dropped(seed: int, steps: int, rows: int, kind: int
     facts = told(whole) if dropped == 0 else without(told(whole), "carry")
     late = {place: value for place, value in facts.items() if place[1] >= dropped}
     assert_tells(drop(whole, dropped), moved(late, -dropped, 0))
+
+
+@quickly
+@given(seeds, sizes, sizes, kinds, st.data())
+def test_the_first_steps_alone(seed: int, steps: int, rows: int, kind: int, data: Any) -> None:
+    whole, kept = unroll(seed, steps, rows, kind), data.draw(st.integers(1, steps))
+    closing = [name for name, axes in AXES.items() if axes == EDGES]
+    early = {place: v for place, v in told(whole).items() if place[1] < kept + (place[0] in closing)}
+    assert_tells(head(whole, kept), early)
+
+
+def test_several_in_turn() -> None:
+    one, two, three = parts = [unroll(seed, seed + 1, 1) for seed in range(3)]
+    assert told(in_turn(parts)) == told(concatenate(concatenate(one, two), three))
+    assert in_turn([one]) is one
 
 
 @quickly

@@ -235,10 +235,30 @@ def resume_with(name: str, key: str, directory: Path, capsys: pytest.CaptureFixt
         assert checkpoint.newest(directory / "checkpoints")[2]["steps"] >= base.further
 
 
+def declared(model: type[Config], path: list[str]) -> tuple[type[Config], str]:
+    """Which class says that there is such a field: several algorithms may have it from one."""
+    name, *below = path
+    name = name.removesuffix("[]")
+    if not below:
+        return next(base for base in reversed(model.__mro__) if name in vars(base).get("__annotations__", {})), name
+    held = list(leaves(model.model_fields[name].annotation))
+    sections = [leaf for leaf in held if is_section(leaf)]
+    sections += [member for leaf in held if get_origin(leaf) is tuple for member in listed(leaf)]
+    return next(declared(section, below) for section in sections if below[0].removesuffix("[]") in section.model_fields)
+
+
 def cases() -> list[Any]:
-    keys = [(name, key) for name in BASES for key in marked(name)]
-    keys += [(name, key) for name in MORE for key in marked(name) if key not in LONG]
-    return [pytest.param(*case, marks=[pytest.mark.slow] * (case[0] in MORE or case[1] in LONG)) for case in keys]
+    """Fields that algorithms share are changed in the first of them; in the others too where time doesn't count."""
+    found, seen = [], set[Any]()
+    for name in [*BASES, *MORE]:
+        for key, fixed in marked(name).items():
+            if name in MORE and key in LONG:
+                continue
+            same = (*declared(algorithm((BASES | MORE)[name].config["algorithm"]).config, key.split(".")), fixed)
+            late = name in MORE or key in LONG or same in seen
+            seen.add(same)
+            found.append(pytest.param(name, key, marks=[pytest.mark.slow] * late))
+    return found
 
 
 @pytest.mark.parametrize(("name", "key"), cases())
@@ -286,6 +306,12 @@ def test_a_mark_that_is_missing_is_noticed(
 
 MEANING = {  # with another value the run would go on, but what it saved would mean something else
     "ppo": ["normalize.clip", "network.activation"],
+    "reinforce": ["baseline.kind", "network.activation"],
+    "npg": ["normalize.clip", "network.activation"],
+    "trpo": ["normalize.clip", "network.activation"],
+    "q_actor_critic": ["normalize.clip", "network.activation"],
+    "a2c": ["normalize.clip", "learner.discount_states"],
+    "impala": ["normalize.clip", "network.activation"],
     "dqn": ["learner.updates_per_step", "memory.start", "memory.prioritized.alpha"],
     "ddpg": ["learner.updates_per_step", "memory.start", "noise.kind"],
     "alphazero": ["learner.batch_size", "learner.samples_per_row", "memory.start"],
@@ -301,6 +327,12 @@ MEANING = {  # with another value the run would go on, but what it saved would m
 }
 NOTHING = {  # what nothing that is saved depends on
     "ppo": ["learner.discount", "rollout.steps"],
+    "reinforce": ["learner.credit", "rollout.episodes", "baseline.fraction"],
+    "npg": ["learner.radius", "learner.damping", "rollout.steps"],
+    "trpo": ["learner.radius", "learner.attempts", "rollout.steps"],
+    "q_actor_critic": ["learner.discount", "rollout.steps"],
+    "a2c": ["learner.gae_lambda", "rollout.steps"],
+    "impala": ["learner.clip_rho", "rollout.steps"],
     "dqn": ["learner.discount", "epsilon", "learner.tau", "memory.prioritized.beta"],
     "ddpg": ["learner.discount", "noise.sigma", "learner.policy_delay"],
     "alphazero": ["network.inference_dtype", "network.training_dtype", "search.simulations", "selfplay.plies"],

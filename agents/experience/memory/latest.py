@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from agents.api import State
 from agents.experience.rewards.rewards import Rewards
 from agents.records import Experience, Sample, Unroll, from_state, side_by_side, state_of
 
 
 class Latest:
-    """Unrolls of all actors side by side, in order of arrival; `sample` empties it."""
+    """Unrolls of all actors in order of arrival, joined side by side or otherwise; `sample` empties it."""
 
-    def __init__(self, rewards: Rewards | None = None) -> None:
-        self.rewards = rewards or Rewards()
+    def __init__(
+        self, rewards: Rewards | None = None, join: Callable[[Sequence[Unroll]], Unroll] = side_by_side
+    ) -> None:
+        self.rewards, self.join = rewards or Rewards(), join
         self.unrolls: list[Unroll] = []
 
     def add(self, experience: Experience) -> None:
@@ -22,7 +26,7 @@ class Latest:
         if not self.unrolls:
             raise ValueError("nothing was collected since the last sample")
         unrolls, self.unrolls = self.unrolls, []
-        return Sample(self.rewards.relabelled(side_by_side(unrolls)))
+        return Sample(self.rewards.relabelled(self.join(unrolls)))
 
     def update(self, sample: Sample, priority: object) -> None:
         """Priorities don't matter: every sample is all there is."""

@@ -12,7 +12,7 @@ import pytest
 from agents.experience import rollout
 from agents.experience.memory.steps import Steps
 from agents.experience.rollout import Rollout, RolloutActor, restart
-from agents.records import Acted, Carry, Episodes, Experience, Transition, Unroll
+from agents.records import Acted, Carry, Episodes, Experience, Transition, Unroll, head, in_turn
 from envs.api import Array, Discrete, Spec, Step
 from envs.games.make import make_game
 from envs.normalize import Moments, ReturnMoments
@@ -315,6 +315,32 @@ def both_collect(one: RolloutActor, other: RolloutActor) -> None:
         expected, got = one.collect(), other.collect()
         same(got.rows._asdict(), expected.rows._asdict())
         assert got.episodes == expected.episodes
+
+
+def test_a_rollout_ends_with_the_episode_that_is_enough() -> None:
+    """And what it brings is the beginning of what it would have brought otherwise."""
+    full, ended = begin(world(40, 1, 3)).collect(40)
+    unroll, episodes = begin(world(40, 1, 3)).collect(40, enough=3)
+    assert episodes.lengths == ended.lengths[:3]
+    assert unroll.reward.shape == (sum(episodes.lengths), 1)
+    same(unroll, head(full, sum(episodes.lengths)))
+
+
+def test_an_actor_plays_whole_episodes_however_long_they_are() -> None:
+    """Whatever room was made at a time, and however many are collected together."""
+    lengths = begin(world(80, 1, 3)).collect(80)[1].lengths[:6]
+    assert len(lengths) == 6
+    for room, count in ((3, 1), (3, 2), (100, 3)):
+        hand, played, unrolls = RolloutActor(begin(world(80, 1, 3)), room, 0, episodes=count), [], []
+        for _ in range(6 // count):
+            experience = hand.collect()
+            assert experience.rows.first[0].all() and experience.rows.first[-1].all()
+            assert experience.steps == sum(experience.episodes.lengths)
+            assert len(experience.episodes.lengths) == count
+            played += experience.episodes.lengths
+            unrolls.append(experience.rows)
+        assert played == lengths
+        same(in_turn(unrolls), begin(world(80, 1, 3)).collect(sum(lengths))[0])
 
 
 def test_an_actor_clips_what_is_learned_and_not_what_is_reported() -> None:

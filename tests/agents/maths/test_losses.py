@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from agents.maths import losses
+from tests.agents import two_state as world
 
 N, A = 7, 4
 
@@ -17,6 +19,55 @@ N, A = 7, 4
 def normal(*shape: int, seed: int = 0, grad: bool = False) -> Tensor:
     out = torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return out.requires_grad_(grad)
+
+
+@pytest.mark.parametrize(
+    ("paying", "baseline", "variance"),
+    [(0.5, 0.0, 0.0625), (0.5, 0.5, 0.0), (0.5, 1.0, 0.0625), (0.5, 10.0, 22.5625)]
+    # Of an arm that pays mostly the mean is a baseline worse than none, and the best one is far from it.
+    + [(0.8, 0.0, 0.0064), (0.8, 0.8, 0.0576), (0.8, 0.2, 0.0)],
+)
+def test_policy_gradient_of_two_arms(paying: float, baseline: float, variance: float) -> None:
+    """The second pays 1, the first nothing: no baseline changes the mean of the gradient, every one its variance."""
+    chances = torch.tensor([1 - paying, paying], dtype=torch.float64)
+    found = []
+    for arm in (0, 1):
+        logits = chances.log().requires_grad_()
+        loss = losses.policy_gradient(logits.log_softmax(-1)[arm], torch.tensor(arm - baseline))
+        found.append(-torch.autograd.grad(loss, logits)[0][1])
+    gradient = torch.stack(found)
+    mean = chances @ gradient
+    assert mean.item() == pytest.approx(paying * (1 - paying))
+    assert (chances @ (gradient - mean).square()).item() == pytest.approx(variance)
+
+
+def test_policy_gradient_is_the_gradient_of_the_return() -> None:
+    """By action values, by advantages, and by what compatible features make of action values: all are exact."""
+    policy, q = world.LOGITS.softmax(-1), world.action_values(world.LOGITS)
+    v = world.values(world.LOGITS)
+    weight = world.of_every_action(world.visits(world.LOGITS)[:, None] * policy) / (1 - world.GAMMA)
+    score = torch.zeros(4, 2, 2, dtype=torch.float64)  # d log pi(a|s) of each pair
+    for pair in range(4):
+        state, action = divmod(pair, 2)
+        score[pair, state] = torch.eye(2, dtype=torch.float64)[action] - policy[state]
+    features, each = score.reshape(4, 4), weight.diag()
+    compatible = features @ torch.linalg.pinv(features.T @ each @ features) @ features.T @ each @ q.reshape(4)
+    worth = [q.reshape(4), (q - v[:, None]).reshape(4), compatible]
+    for credit in worth:
+        logits = world.LOGITS.clone().requires_grad_()
+        loss = losses.policy_gradient(logits.log_softmax(-1).reshape(4), credit)
+        world.close(-torch.autograd.grad(weight @ loss, logits)[0], world.GRADIENT)
+    world.close(compatible, worth[1])  # with a logit for each pair compatible features can say all of the advantage
+
+
+def test_surrogate_starts_as_the_policy_gradient() -> None:
+    log_prob, advantage = normal(N, grad=True), normal(N, seed=1)
+    loss = losses.surrogate(log_prob, log_prob.detach(), advantage)
+    torch.testing.assert_close(loss, -advantage)
+    plain = losses.policy_gradient(log_prob, advantage)
+    torch.testing.assert_close(*(torch.autograd.grad(found.sum(), log_prob)[0] for found in (loss, plain)))
+    moved = losses.surrogate(log_prob + 0.1, log_prob.detach(), advantage)
+    torch.testing.assert_close(moved, -advantage * math.exp(0.1))
 
 
 def test_ppo_clip_in_its_four_cases() -> None:

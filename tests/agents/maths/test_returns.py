@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from agents.maths import returns
 from envs.api import Array
+from tests.agents import two_state
 
 T, B, GAMMA = 23, 4, 0.93
 
@@ -135,6 +137,36 @@ def test_vtrace_on_policy_is_the_lambda_return(world: dict[str, Array]) -> None:
         np.testing.assert_allclose(vs, target, rtol=0, atol=1e-10)
         np.testing.assert_allclose(advantage, target - w["value"], rtol=0, atol=1e-10)
     np.testing.assert_allclose(vs, slow_n_step(w, T), rtol=0, atol=1e-10)
+
+
+def test_vtrace_golden_vectors() -> None:
+    r, v, rho = column(1, 0, -1, 2), column(0.5, 0.25, -0.5, 1), np.log(column(2, 0.5, 1.5, 0.8))
+    after, discount = column(0.25, -0.5, 1, 2), column(0.9, 0.9, 0, 0.9)
+    ended = discount == 0
+    vs, advantage = returns.vtrace(rho, r, v, after, discount, ended)
+    np.testing.assert_allclose(vs, column(0.7075, -0.325, -1, 3.24), atol=1e-12)
+    np.testing.assert_allclose(advantage, column(0.2075, -0.575, -0.5, 2.24), atol=1e-12)
+    vs, _ = returns.vtrace(rho, r, v, after, discount, ended, 1.5, 1.0, 0.9)
+    np.testing.assert_allclose(vs, column(1.0579625, -0.40375, -1.25, 3.24), atol=1e-12)
+
+
+@pytest.mark.parametrize("clip_rho", [0.7, 1.0, np.inf])
+def test_vtrace_learns_the_values_of_the_policy_between(clip_rho: float) -> None:
+    """On two states: its fixed point is the value of pi_rho, which is proportional to min(clip_rho mu, pi)."""
+    pi, mu = torch.softmax(two_state.LOGITS, -1), torch.tensor([[0.3, 0.7], [0.9, 0.1]], dtype=torch.float64)
+    rho = two_state.of_every_action((pi / mu).log())[None].numpy()
+    reward, into = (
+        two_state.of_every_action(two_state.REWARD)[None].numpy(),
+        two_state.of_every_action(two_state.NEXT).numpy(),
+    )
+    v = np.zeros(2)
+    for _ in range(800):
+        now, after, discount = v.repeat(2)[None], v[into][None], np.full((1, 4), two_state.GAMMA)
+        vs, _ = returns.vtrace(rho, reward, now, after, discount, np.zeros((1, 4), bool), clip_rho)
+        v = (mu.numpy() * vs.reshape(2, 2)).sum(-1)
+    between = torch.minimum(clip_rho * mu, pi) if np.isfinite(clip_rho) else pi
+    expected = two_state.values((between / between.sum(-1, keepdim=True)).log())
+    np.testing.assert_allclose(v, expected, rtol=1e-9)
 
 
 def test_vtrace_survives_a_huge_ratio() -> None:

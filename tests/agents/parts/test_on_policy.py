@@ -11,7 +11,16 @@ import torch
 from agents.config import NetworkOptions, NormalizeOptions
 from agents.maths.stochastic import stochastic
 from agents.parts.normalizer import Normalizer
-from agents.parts.on_policy import ActorCritic, Rows, StochasticPolicy, advantages, explained_variance, rows_of
+from agents.parts.on_policy import (
+    ActorCritic,
+    StochasticPolicy,
+    advantages,
+    ages,
+    explained_variance,
+    from_the_start,
+    in_chunks,
+    rows_of,
+)
 from agents.records import Unroll
 from envs.api import Actions, Continuous, Discrete, Spec, Step
 from supervised.flat import Flat
@@ -53,11 +62,12 @@ def test_advantages_by_hand() -> None:
     reward = np.array([[1.0, 2.0], [3.0, 4.0]], np.float32)
     last = [3 + 0.5 * 50 - 30, 4 - 40]
     expected = [[1 + 0.5 * 100 - 10, 2 + 0.5 * 40 - 20 + 0.25 * last[1]], last]
-    cut = np.array([100.0], np.float32)
-    np.testing.assert_allclose(advantages(unroll(), reward, value, cut, 0.5, 0.5), expected)
+    following = value[1:].copy()
+    following[0, 0] = 100
+    np.testing.assert_allclose(advantages(unroll(), reward, value[:2], following, 0.5, 0.5), expected)
     uncut = unroll(truncated=np.zeros((2, 2), bool))
     expected[0][0] = 1 + 0.5 * 30 - 10 + 0.25 * last[0]
-    np.testing.assert_allclose(advantages(uncut, reward, value, None, 0.5, 0.5), expected)
+    np.testing.assert_allclose(advantages(uncut, reward, value[:2], value[1:], 0.5, 0.5), expected)
 
 
 def test_rows_are_the_unroll_step_by_step() -> None:
@@ -80,7 +90,7 @@ def test_rows_are_the_unroll_step_by_step() -> None:
 
 def test_chunks_make_no_difference() -> None:
     learner, obs = network(Discrete(2)), torch.randn(10, 3, generator=torch.Generator().manual_seed(0))
-    np.testing.assert_allclose(learner.values(obs, chunk=3), learner.values(obs), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(in_chunks(learner.value, obs, chunk=3), learner.values(obs), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -106,15 +116,41 @@ def test_what_acts_takes_the_front_of_the_weights(actions: Actions) -> None:
     outputs, _ = learner(torch.from_numpy(obs))
     expected = stochastic(actions).log_prob(outputs, torch.from_numpy(chosen), None)
     np.testing.assert_allclose(said["log_prob"], expected.detach().numpy(), rtol=0, atol=2e-6)
-    assert learner.deviation() == (pytest.approx(np.exp(0.5)) if isinstance(actions, Continuous) else None)
+    assert learner.policy.deviation() == (pytest.approx(np.exp(0.5)) if isinstance(actions, Continuous) else None)
 
 
 @pytest.mark.parametrize(
-    ("advantage", "value", "explained"),
-    [([0.0, 0.0], [1.0, 3.0], 1.0), ([1.0, 3.0], [0.0, 0.0], 0.0), ([1.0, 1.0], [0.0, 0.0], 0.0)],
+    ("error", "target", "explained"),
+    [([0.0, 0.0], [1.0, 3.0], 1.0), ([1.0, 3.0], [1.0, 3.0], 0.0), ([1.0, 1.0], [1.0, 1.0], 0.0)],
 )
-def test_explained_variance(advantage: list[float], value: list[float], explained: float) -> None:
-    columns = {name: torch.zeros(2) for name in Rows._fields}
-    found, thought = torch.tensor(advantage), torch.tensor(value)
-    rows = Rows(**columns | {"advantage": found, "value": thought, "target": found + thought})
-    assert explained_variance(rows) == explained
+def test_explained_variance(error: list[float], target: list[float], explained: float) -> None:
+    assert explained_variance(torch.tensor(error), torch.tensor(target)) == explained
+
+
+def test_ages_are_counted_from_where_each_episode_began() -> None:
+    made = unroll(first=np.array([[False, True], [True, False], [False, True]]))
+    assert ages(made).tolist() == [[0, 0], [0, 1]]
+    assert ages(made._replace(carry={"age": np.array([7, 0])})).tolist() == [[7, 0], [0, 1]]
+    two_seats = made._replace(carry={"age": np.array([[4, 3], [0, 0]])})
+    assert ages(two_seats).tolist() == [[7, 0], [0, 1]]
+
+
+def test_advantages_from_the_start_are_discounted_by_their_age() -> None:
+    made = unroll(carry={"age": np.array([2, 0])}, first=np.array([[False, True], [False, False], [False, True]]))
+    rows = rows_of(made, network(Discrete(2)), Normalizer(torch.nn.Identity()), 0.5, 1.0, CPU)
+    weighed = from_the_start(made, rows, 0.5)
+    torch.testing.assert_close(weighed.advantage / rows.advantage, torch.tensor([0.25, 1, 0.125, 0.5]))
+    torch.testing.assert_close(weighed.target, rows.target)
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_a_policy_counts_if_it_is_told_to(timed: bool) -> None:
+    actions, none = Discrete(2), np.zeros(3, bool)
+    spec = Spec("toy", (3,), "float32", actions)
+    policy = StochasticPolicy(spec, stochastic(actions), OPTIONS, NORMALIZE, CPU, timed)
+    obs = np.zeros((3, 3), np.float32)
+    step = Step(obs, None, none.astype(np.int64), np.zeros((3, 1)), none, none, obs)
+    carry = policy.initial(3)
+    for _ in range(2):
+        carry, *_ = policy.act(carry, step, np.random.default_rng(0), explore=True)
+    assert {name: count.tolist() for name, count in carry.items()} == ({"age": [2, 2, 2]} if timed else {})

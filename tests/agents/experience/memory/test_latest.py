@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agents.experience.memory.latest import Latest
-from agents.records import Unroll, side_by_side
+from agents.records import Unroll, in_turn, side_by_side
 from tests.agents.experience.memory.rows import assert_equal, experience
 
 
@@ -78,3 +78,16 @@ def test_latest_is_saved_with_what_it_holds() -> None:
     assert_equal(memory.sample().rows, other.sample().rows)
     with pytest.raises(ValueError, match=r"\[3, 4\] steps"):
         side_by_side([random_unroll(rng, 3, 1), random_unroll(rng, 4, 1)])
+
+
+def test_unrolls_of_different_lengths_can_be_joined_in_turn() -> None:
+    rng = np.random.default_rng(0)
+    memory, parts = Latest(join=in_turn), [random_unroll(rng, length, 1) for length in (2, 5)]
+    for part in parts:
+        memory.add(experience(part))
+    assert_equal(memory.sample().rows, in_turn(parts))
+    for part in parts:
+        memory.add(experience(part))
+    memory.join = side_by_side
+    with pytest.raises(ValueError, match="different lengths"):
+        memory.sample()
