@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, JsonValue, model_validator
 
+from agents.footprint import Footprint, layer_bytes, shown_bytes
+from agents.footprint import World as Shown
 from envs.names import parameters, split
-from experiment.config import Config, Fixed, Fraction, Natural, NonNegative, Positive, PositiveFloat, Several
+from experiment.config import (
+    Config,
+    Count,
+    Fixed,
+    Fraction,
+    Natural,
+    Positive,
+    PositiveFloat,
+    Rows,
+    Seconds,
+    Seed,
+    Several,
+)
 
 Activation = Literal["tanh", "relu", "silu", "elu"]
+ENVIRONMENT = 4096  # bytes of one, at the least
+Threads = Annotated[int, Field(gt=0, le=1024)]
 
 
 class Atari(Config):
     """Preprocessing of Atari screens (Mnih et al. 2015; Machado et al. 2018 for sticky actions)."""
 
-    frame_skip: Positive = 4
+    frame_skip: Count = 4
     """emulator frames per action; the observation is the maximum of the last two"""
-    screen: Positive = 84
+    screen: Annotated[int, Field(gt=0, le=1024)] = 84
     """side of the square grey picture, in pixels"""
-    stack: Positive = 4
+    stack: Annotated[int, Field(gt=0, le=64)] = 4
     """pictures in one observation, newest last"""
-    noop_max: Natural = 30
+    noop_max: Annotated[int, Field(ge=0, le=2**16)] = 30
     """an episode starts with up to this many no-op actions"""
     sticky: Fraction = 0.25
     """probability that the emulator repeats the previous action"""
@@ -34,7 +50,7 @@ class Atari(Config):
 class Environment(Config):
     id: str
     """Gymnasium environment id, such as CartPole-v1; or game:NAME, such as game:tic_tac_toe, played against oneself"""
-    count: Positive = 8
+    count: Count = 8
     """environments stepped at once, over all actors together"""
     options: dict[str, JsonValue] = Field(default_factory=dict)
     """keyword arguments of the environment"""
@@ -57,6 +73,9 @@ class Environment(Config):
             raise ValueError(f"env.options, env.max_episode_steps and env.atari are not for games such as {self.id}")
         return self
 
+    def footprint(self, run: Any, world: Shown) -> Footprint:
+        return {"count": self.count * (ENVIRONMENT + shown_bytes(world))}
+
     @property
     def game(self) -> str | None:
         """The name of the game that is played against oneself; None in an environment."""
@@ -70,7 +89,7 @@ class Environment(Config):
 class Runtime(Config):
     kind: Literal["local", "ray"] = "local"
     """where actors run: in this process, or as Ray actors"""
-    actors: Fixed[Positive] = 1
+    actors: Fixed[Count] = 1
     """number of actors; env.count is divided among them"""
     mode: Literal["synchronous", "asynchronous"] = "synchronous"
     """wait for every actor each round (reproducible), or take experience as it arrives"""
@@ -78,13 +97,13 @@ class Runtime(Config):
     """join the Ray cluster at this address (host:port, or auto); null starts one on this machine"""
     dashboard: bool = False
     """start Ray's dashboard (loopback only) with a cluster of our own"""
-    timeout: PositiveFloat = 300.0
+    timeout: Seconds = 300.0
     """seconds that an actor may take for one collection before it is replaced"""
     restarts: Natural = 3
     """actors that may be replaced during a run before it stops"""
-    backoff: NonNegative = 1.0
+    backoff: Annotated[float, Field(ge=0, le=10_000)] = 1.0
     """seconds to wait before the first replacement; doubles with each"""
-    threads: Positive = 1
+    threads: Threads = 1
     """torch threads of each process; the same everywhere, so that local and Ray runs compute the same"""
 
     @model_validator(mode="after")
@@ -95,16 +114,22 @@ class Runtime(Config):
             )
         if self.kind == "local" and self.address is not None:
             raise ValueError("runtime.address is set, but runtime.kind is local: set runtime.kind=ray")
+        if self.dashboard and (self.kind == "local" or self.address is not None):
+            raise ValueError("runtime.dashboard is for a cluster of our own: set runtime.kind=ray without an address")
         return self
 
 
 class NetworkOptions(Config):
     torso: Literal["mlp", "nips_cnn", "nature_cnn"] = "mlp"
     """what turns observations into features: mlp for vectors, the convolutions of 2013 or 2015 for stacked pictures"""
-    hidden: Several[Positive] = (64, 64)
+    hidden: Several[Count] = (64, 64)
     """widths of the hidden layers (mlp), or of the layers behind the convolutions"""
     activation: Activation = "tanh"
     """nonlinearity between layers"""
+
+    def footprint(self, run: Any, world: Shown) -> Footprint:
+        behind_convolutions = self.torso != "mlp"
+        return {"hidden": layer_bytes(None if behind_convolutions else world, self.hidden)}
 
 
 class NormalizeOptions(Config):
@@ -115,8 +140,11 @@ class NormalizeOptions(Config):
 
 
 class Collection(Config):
-    steps: Positive
+    steps: Rows
     """steps of every environment before learning goes on"""
+
+    def footprint(self, run: Any, world: Shown) -> Footprint:
+        return {"steps": self.steps * run.env.count * shown_bytes(world)}
 
 
 class EvaluationOptions(Config):
@@ -126,7 +154,9 @@ class EvaluationOptions(Config):
 
 class EpisodeEvaluation(EvaluationOptions):
     episodes: Positive = 20
-    """episodes of one evaluation, always on the same episode seeds"""
+    """episodes of one evaluation, always on the same episode seeds; in a game those against each opponent"""
+    opponents: Several[str] | None = None
+    """whom it meets in a game, by the names of the arena; null: random, and one_ply where nothing is hidden"""
 
 
 class Checkpoint(Config):
@@ -158,7 +188,7 @@ class Experiment(Config):
 
     algorithm: Fixed[str]
     """name of the algorithm"""
-    seed: Fixed[Natural] = 0
+    seed: Fixed[Seed] = 0
     """every random stream of the run derives from it"""
     steps: Positive = 100_000
     """environment steps to train for, over all environments together"""
@@ -245,6 +275,12 @@ class Control(Learning):
                 f"env.count ({self.env.count}) is not divisible by runtime.actors ({self.runtime.actors}): "
                 "each actor steps the same number of environments"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _opponents_play(self) -> Self:
+        if self.evaluation.opponents is not None and self.env.game is None:
+            raise ValueError(f"evaluation.opponents are met in games, but {self.env.id} is an environment")
         return self
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,30 @@ def contender(name: str, spec: Spec, trust: bool = False) -> Policy:
 def directory(name: str) -> Path:
     """Where a run or checkpoint lies. Raises ValueError where there is nothing."""
     path = Path(name)
-    if not path.is_dir():
+    if not is_directory(path):
         raise ValueError(
             f"contender {name!r}: no such directory; expected a run or checkpoint directory, random, or sb3:FILE.zip"
         )
     return path
+
+
+def is_directory(path: Path) -> bool:
+    return is_there(path.is_dir)
+
+
+def is_there(asked: Callable[[], bool]) -> bool:
+    """What `is_dir` or `is_file` says; a name that no file system takes, as one of 300 letters, stands for nothing."""
+    try:
+        return asked()
+    except OSError:
+        return False
+
+
+def run_of(path: Path) -> Path | None:
+    """The directory of the run whose checkpoints lie here, or one of them; None where there is none."""
+    if not is_directory(path):
+        return None
+    return next((place for place in (path, *path.resolve().parents[:2]) if (place / "config.yaml").is_file()), None)
 
 
 def home(name: str) -> Environment | None:
@@ -75,8 +95,8 @@ def home(name: str) -> Environment | None:
     An episode is a whole game here, even where training ended one with each life.
     """
     path = Path(name)
-    run = next((place for place in (path, *path.resolve().parents[:2]) if (place / "config.yaml").is_file()), None)
-    if not path.is_dir() or run is None:
+    run = run_of(path)
+    if run is None:
         return None
     extensions.require(path)
     config = parse(read(run / "config.yaml"))
@@ -138,7 +158,7 @@ def _sb3(name: str, spec: Spec, trust: bool) -> Policy:
     if algorithm and algorithm[0].upper() not in SB3_NAMES:
         raise ValueError(f"contender {name!r}: {algorithm[0]!r} is none of {', '.join(SB3_NAMES).lower()}")
     path = Path(file)
-    if not path.is_file():
+    if not is_there(path.is_file):
         raise ValueError(f"contender {name!r}: no such file: {file}")
     if not trust:
         raise ValueError(

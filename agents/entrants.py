@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING
 
 from agents.arena.players import Human, OnePly, PolicyPlayer, Random
 from agents.config import Control, World
-from agents.contenders import contender
+from agents.contenders import contender, is_directory, run_of
 from agents.registry import algorithm, parse
 from agents.restore import acting, load_checkpoint
+from agents.search.config import SIMULATIONS
 from envs.games.make import make_game
 from envs.turn_env import TurnEnv
 from experiment import extensions
@@ -66,7 +67,7 @@ def entrant(name: str, game: Game, trust: bool = False) -> Player:
     if kind == "mcts":
         from agents.search.players import mcts
 
-        return mcts(game, _number(name, argument, "simulations, as in mcts:200"))
+        return mcts(game, _number(name, argument, "simulations, as in mcts:200", SIMULATIONS))
     if name == "solver":
         from agents.solvers.perfect import Perfect
 
@@ -74,14 +75,15 @@ def entrant(name: str, game: Game, trust: bool = False) -> Player:
     if kind == "minimax":
         from agents.solvers.minimax import Minimax
 
-        return Minimax(game, _number(name, argument, "plies, as in minimax:4") if colon else None, name)
+        longest = max(game.spec.max_length, 1)
+        return Minimax(game, _number(name, argument, "plies, as in minimax:4", longest) if colon else None, name)
     return _checkpoint(name, game)
 
 
 def settled(name: str) -> str:
     """The name that still means the same when a run has gone on: that of its newest checkpoint; else `name` itself."""
     path, at, simulations = _split(name)
-    if not path.is_dir() or (path / "manifest.json").is_file():
+    if not is_directory(path) or (path / "manifest.json").is_file():
         return name
     try:
         checkpoint, _, _ = newest(path if path.name == "checkpoints" else path / "checkpoints")
@@ -93,8 +95,8 @@ def settled(name: str) -> str:
 def world_of(name: str) -> World | None:
     """What a run or checkpoint directory is about; None if `name` is another player."""
     path = _split(name)[0]
-    run = next((place for place in (path, *path.resolve().parents[:2]) if (place / "config.yaml").is_file()), None)
-    if not path.is_dir() or run is None:
+    run = run_of(path)
+    if run is None:
         return None
     extensions.require(path)
     return parse(read(run / "config.yaml")).world
@@ -108,7 +110,7 @@ def game_of(name: str) -> str | None:
 
 def _checkpoint(name: str, game: Game) -> Player:
     path, at, simulations = _split(name)
-    if not path.is_dir():
+    if not is_directory(path):
         near = difflib.get_close_matches(name.partition(":")[0], [*NAMES, *PLAYERS], 1, 0.6)
         hint = (
             f"did you mean {near[0]}?" if near else f"known are {', '.join([*NAMES, *PLAYERS])} and directories of runs"
@@ -128,7 +130,9 @@ def _checkpoint(name: str, game: Game) -> Player:
     if at and asked.searcher is None:
         raise ValueError(f"player {name!r}: {config.algorithm} plays without search, so nothing can follow the @")
     if at and asked.searcher is not None:
-        return asked.searcher(config, game, state, name, _number(name, simulations, "simulations, as in RUN@200"))
+        return asked.searcher(
+            config, game, state, name, _number(name, simulations, "simulations, as in RUN@200", SIMULATIONS)
+        )
     if asked.player is not None:
         return asked.player(config, game, state, name)
     assert isinstance(config, Control)
@@ -138,10 +142,12 @@ def _checkpoint(name: str, game: Game) -> Player:
 def _split(name: str) -> tuple[Path, str, str]:
     """Directory, "@" and simulations; a directory whose own name has an @ in it stays whole."""
     path, at, simulations = name.rpartition("@")
-    return (Path(path), at, simulations) if at and not Path(name).is_dir() else (Path(name), "", "")
+    return (Path(path), at, simulations) if at and not is_directory(Path(name)) else (Path(name), "", "")
 
 
-def _number(name: str, text: str, what: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+def _number(name: str, text: str, what: str, most: int) -> int:
+    if not text.isdecimal() or not text.strip("0"):
         raise ValueError(f"player {name!r}: {text!r} is no number of {what}")
+    if len(text) > len(str(most)) or int(text) > most:
+        raise ValueError(f"player {name!r}: {text!r} is too many, expected at most {most} {what}")
     return int(text)

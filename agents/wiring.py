@@ -18,9 +18,10 @@ from agents.entrants import entrant
 from agents.experience.rollout import env_spec
 from agents.fleet.local import LocalFleet
 from agents.fleet.ray_fleet import RayFleet, connect, require
+from agents.footprint import require as require_memory
 from agents.registry import algorithm
 from agents.restore import acting
-from envs.api import Array
+from envs.api import Array, GameSpec, Spec
 from envs.games.make import make_game
 from experiment.clocks import Timetable
 from experiment.course import Course
@@ -34,6 +35,7 @@ def build(config: Experiment) -> Course:
     Raises ValueError where config and world don't fit, MemoryError for what can't fit, EnvError where the world fails
     at once, ConnectionError where there is no cluster at `runtime.address`.
     """
+    require_memory(config, world(config))
     asked, seeds = algorithm(config.algorithm).load(), Seeds(config.seed)
     if asked.course is not None:
         return asked.course(config, seeds, build)
@@ -46,16 +48,22 @@ def build(config: Experiment) -> Course:
         require(runtime)
     if runtime.address is not None:
         connect(runtime)
-    measured = evaluation(config, asked, seeds)
     window = config.logging.window if isinstance(config.logging, EpisodeLogging) else 1
-    return Training(parts(config, asked, seeds), fleet(config, runtime, asked), measured, window)
+    made = parts(config, asked, seeds)
+    return Training(made, fleet(config, runtime, asked), evaluation(config, asked, seeds), window)
+
+
+def world(config: Experiment) -> Spec | GameSpec | None:
+    """What the run is about, but for data. Raises ValueError where it can't be made, or can't be learned in."""
+    if isinstance(config, Control):
+        return env_spec(config.env)
+    return make_game(config.world.name).spec if config.world.kind == "game" else None
 
 
 def parts(config: Experiment, asked: Algorithm[Any], seeds: Seeds) -> Parts:
     """What the actors feed."""
     assert asked.make is not None, config.algorithm
-    spec = env_spec(config.env) if isinstance(config, Control) else make_game(config.world.name).spec
-    return asked.make(config, spec, seeds, device_of(getattr(config, "device", "cpu")))
+    return asked.make(config, world(config), seeds, device_of(getattr(config, "device", "cpu")))
 
 
 def fleet(config: Experiment, runtime: Runtime, asked: Algorithm[Any]) -> Source:
@@ -77,14 +85,15 @@ def evaluation(config: Experiment, asked: Algorithm[Any], seeds: Seeds) -> Evalu
 
 
 def matches(config: Control, seeds: Seeds) -> Evaluation:
-    """The greedy policy against `random` and `one_ply`, `evaluation.episodes` games each, and against its past self."""
-    game = make_game(config.world.name)
+    """The greedy policy against `evaluation.opponents`, so many games each, and against its past self."""
+    game, opponents = make_game(config.world.name), config.evaluation.opponents
+    if opponents is None:
+        opponents = ("random", "one_ply") if game.spec.perfect_information else ("random",)
 
     def climber(name: str, weights: Array) -> Player:
         return acting(config, game, {"weights": weights}, name)
 
-    opponents = [entrant(name, game) for name in ("random", "one_ply")]
-    return Climber(game, opponents, config.evaluation.episodes, True, seeds, climber)
+    return Climber(game, [entrant(name, game) for name in opponents], config.evaluation.episodes, True, seeds, climber)
 
 
 def timetable(config: Experiment) -> Timetable:

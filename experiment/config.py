@@ -54,12 +54,23 @@ T = TypeVar("T")
 FIXED = "can't change on resume"
 Fixed = Annotated[T, FIXED]
 
-Positive = Annotated[int, Field(gt=0)]
-Natural = Annotated[int, Field(ge=0)]
+LARGEST = 10**15  # of every whole number: above any count that a run can reach, and exact as a float
+LONGEST = 100  # of every list
+OF_ALL = (annotated_types.Le(LARGEST), annotated_types.MaxLen(LONGEST))  # said to those alone who exceed them
+
+Positive = Annotated[int, Field(gt=0, le=LARGEST)]
+Natural = Annotated[int, Field(ge=0, le=LARGEST)]
+Seed = Annotated[int, Field(ge=0, lt=2**64)]
+Count = Annotated[int, Field(gt=0, le=2**16)]  # of what costs an object, a process or a row of weights each
+Rows = Annotated[int, Field(gt=0, le=2**30)]  # of what is kept, collected or learned from together
+Seconds = Annotated[float, Field(gt=0, le=10**7)]
+Ratio = Annotated[float, Field(gt=0, le=1000)]  # of updates, or samples, to steps
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
-Several = Annotated[tuple[T, ...], Strict(False)]  # in code a list will do, too
+Several = Annotated[tuple[T, ...], Strict(False), Field(max_length=LONGEST)]  # in code a list will do, too
+
+SIZE = 100_000  # bytes of a config file: a hundred times what most have, and read in a second
 
 
 class ConfigError(ValueError):
@@ -78,14 +89,31 @@ class ConfigError(ValueError):
 
 def read(path: str | Path) -> dict[str, Any]:
     """The mapping that a YAML file holds. Raises ConfigError if there is no such file or it holds anything else."""
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: cannot be read: {error}"]) from error
-    raw = _parse(text, str(path))
+    raw = _parse(_text(Path(path)), str(path))
     if not isinstance(raw, dict):
         raise ConfigError([f"{path}: found {_shown(raw)}, expected a mapping of keys to values"])
     return raw
+
+
+def _text(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            found = file.read(SIZE + 1)
+        if len(found) > SIZE:
+            raise ConfigError([f"{path}: is longer than {SIZE} bytes, expected a config: settings, and no rows"])
+        return found.decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise ConfigError([f"{path}: there is no such file{_near(path)}"]) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: cannot be read: {error}"]) from error
+
+
+def _near(path: Path) -> str:
+    """Whose name looks most like that of a file which isn't there: beside it, or beside its directory."""
+    files = [file for place in (path.parent, *path.parent.parent.glob("*/")) for file in place.glob("*.yaml")]
+    alike = difflib.get_close_matches(path.name, {file.name for file in files})
+    near = difflib.get_close_matches(str(path), [str(file) for file in files if file.name in alike], 1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def override(raw: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
@@ -279,6 +307,9 @@ def _mismatch(key: str, problem: ErrorDetails, options: Mapping[str, Option]) ->
         key, value = f"{key}.{tag}", value.get(tag)
     known = options.get(_described(key))
     expected = known.type if known else _EXPECTED.get(problem["msg"], problem["msg"])
+    limits = problem.get("ctx", {})
+    if limits.get("le") == LARGEST or limits.get("max_length") == LONGEST:
+        expected = problem["msg"]
     if kind == "int_type" and isinstance(value, float) and value.is_integer():
         expected += f" (write {int(value)})"
     found = "is missing" if missing else f"found {_shown(value)}"
@@ -489,7 +520,7 @@ def _bounds(metadata: Sequence[Any]) -> str:
         annotated_types.MaxLen: ("max_length", "length <="),
     }
     flat = [inner for item in metadata for inner in (item.metadata if isinstance(item, FieldInfo) else [item])]
-    found = [(signs[type(item)], item) for item in flat if type(item) in signs]
+    found = [(signs[type(item)], item) for item in flat if type(item) in signs and item not in OF_ALL]
     return ",".join(f" {sign} {getattr(item, name)}" for (name, sign), item in found)
 
 

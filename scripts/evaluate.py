@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from envs.api import VectorEnv
 
 DEFAULTS = {"episodes": 100, "rows": 8, "games": 400, "workers": 1}
+MOST = {"episodes": 10**7, "rows": 2**16, "games": 10**7, "workers": 1024}
 ALONE = ("env", "env_options", "episodes", "rows", "gif")  # what goes with an environment only
 MATCHES = ("games", "openings", "time_limit", "workers", "sprt", "league", "plot")  # with matches only
 TOGETHER = ("game", *MATCHES, "graded")  # and with a game
@@ -74,7 +75,7 @@ def main(argv: list[str] | None = None) -> int:
         game = the_game(asked)
         complete(asked, game)
         perform = alone(asked) if game is None else graded(asked, game) if asked.graded else together(asked, game)
-    except ValueError as error:
+    except (ValueError, MemoryError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     from agents.arena.league import LeagueError
@@ -112,8 +113,8 @@ def complete(asked: argparse.Namespace, game: str | None) -> None:
     for name, value in DEFAULTS.items():
         if getattr(asked, name) is None:
             setattr(asked, name, value)
-        if getattr(asked, name) < 1:
-            raise ValueError(f"--{name} is at least 1")
+        if not 1 <= getattr(asked, name) <= MOST[name]:
+            raise ValueError(f"--{name} is {getattr(asked, name)}, expected at least 1 and at most {MOST[name]}")
     for file in filter(None, (asked.json, asked.gif, asked.league, asked.plot)):
         if not file.parent.is_dir():
             raise ValueError(f"{file} cannot be written: {file.parent} is no directory")

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from agents.alphazero.config import AlphaZero
 from agents.alphazero.examination import Examination
-from agents.alphazero.policy_value import PolicyValue, Replica
+from agents.alphazero.policy_value import PolicyValue, Replica, scale_of
 from agents.alphazero.selfplay import Moves, SelfPlay
 from agents.api import Actor, Algorithm, Enter, Evaluation, Parts, Player, State
 from agents.experience.memory.ratio import PerInsert
@@ -40,6 +40,7 @@ from agents.search.evaluators import NetworkEvaluator
 from agents.search.players import SearchPlayer
 from envs.api import Array, Game, GameSpec
 from envs.games.make import make_game
+from envs.games.native import NativeGame
 from experiment.seeding import Seeds
 from supervised.accelerate import pays_off
 from supervised.trained import Found, Trained
@@ -119,10 +120,21 @@ def turned(rows: Moves, symmetries: list[Any], rng: np.random.Generator) -> Move
 
 
 def make(config: AlphaZero, spec: GameSpec, seeds: Seeds, device: torch.device) -> Parts:
+    if not spec.perfect_information:
+        raise ValueError(
+            f"{spec.name} hides something from those who play it, and the search of alphazero would see it: "
+            "cfr, mccfr and deep_cfr are for such games"
+        )
+    scale_of(spec)
+    game = make_game(config.game)
+    if config.selfplay.cache and not isinstance(game, NativeGame):
+        raise ValueError(
+            f"selfplay.cache is {config.selfplay.cache}, but positions of {spec.name} can't be compared: set it to 0"
+        )
     options = config.learner
     updates_per_row = options.samples_per_row / options.batch_size
     compiled = pays_off(config.compile, config.steps * config.selfplay.full_fraction * updates_per_row, device)
-    learner = Learner(config, make_game(config.game), seeds, device, compiled)
+    learner = Learner(config, game, seeds, device, compiled)
     table = Table(config.memory.capacity, Moves)
     memory = Replay(table, Uniform(), options.batch_size, seeds.generator("memory"))
     return Parts(learner, memory, PerInsert(table, updates_per_row, config.memory.start))

@@ -2,42 +2,67 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from math import prod
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from agents.config import EvaluationOptions, Learning, OfGame
+from agents.experience.memory.config import holds_a_start
+from agents.footprint import PARAMETER, Footprint, layer_bytes, shown_bytes
 from agents.maths.schedules import Schedule
-from agents.search.config import SearchOptions
-from experiment.config import Config, Fixed, Fraction, Natural, NonNegative, Positive, PositiveFloat, Several
+from agents.search.config import SIMULATIONS, SearchOptions, tree_bytes
+from envs.api import GameSpec
+from experiment.config import (
+    Config,
+    Count,
+    Fixed,
+    Fraction,
+    Natural,
+    NonNegative,
+    Positive,
+    PositiveFloat,
+    Ratio,
+    Rows,
+    Several,
+)
 
 
 class BoardNetwork(Config):
-    blocks: Fixed[Positive] = 4
+    blocks: Fixed[Annotated[int, Field(gt=0, le=1000)]] = 4
     """residual blocks; layers, where a game shows no board"""
-    filters: Fixed[Positive] = 64
+    filters: Fixed[Count] = 64
     """planes of every convolution"""
     pooled_every: Fixed[Natural] = 2
     """every so many blocks one pools over the whole board; 0: none does"""
-    head_planes: Fixed[Positive] = 4
+    head_planes: Fixed[Count] = 4
     """planes that a head sees"""
-    hidden: Fixed[Positive] = 64
+    hidden: Fixed[Count] = 64
     """width of the value head's hidden layer; of every layer, where a game shows no board"""
     inference_dtype: Literal["float32", "bfloat16"] = "bfloat16"
     """number format of the networks that play"""
     training_dtype: Literal["float32", "bfloat16"] = "float32"
     """number format of the learner's convolutions and products; its parameters and its loss are always float32"""
 
+    def footprint(self, run: Any, world: GameSpec) -> Footprint:
+        if len(world.obs_shape) != 3:
+            return {"hidden": layer_bytes(world, [self.hidden] * self.blocks)}
+        head = self.head_planes * prod(world.obs_shape[1:]) * self.hidden
+        return {
+            "filters": PARAMETER * 9 * self.filters * (2 * self.filters * self.blocks + world.obs_shape[0]),
+            "head_planes": PARAMETER * (self.filters * self.head_planes + head),
+        }
+
 
 class SelfPlaySearch(SearchOptions):
     selection: Literal["ucb1", "puct", "gumbel"] = "gumbel"
     """what is tried next: ucb1 knows no priors, puct is AlphaZero's rule, gumbel is sequential halving at the root"""
-    simulations: Positive = 32
+    simulations: Annotated[int, Field(gt=0, le=SIMULATIONS)] = 32
     """descents from the root, for each move"""
 
 
 class SelfPlayOptions(Config):
-    games: Fixed[Positive] = 256
+    games: Fixed[Count] = 256
     """games played at once, over all actors together"""
     plies: Positive = 8
     """moves in each game between updates"""
@@ -49,9 +74,9 @@ class SelfPlayOptions(Config):
     """a game begins with up to so many random moves, which cost no search and are neither counted nor learned from"""
     full_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     """playout cap randomization: fraction of moves that are searched in full, with noise, and learned from"""
-    fast_simulations: Positive = 8
+    fast_simulations: Annotated[int, Field(gt=0, le=SIMULATIONS)] = 8
     """simulations of the other moves, which only bring games on"""
-    cache: Natural = 0
+    cache: Annotated[int, Field(ge=0, le=2**30)] = 0
     """positions whose evaluation each actor keeps until the weights change; 0 keeps none"""
     adjudicate: bool = False
     """a game ends as soon as its result is proven, which search.proven finds out"""
@@ -60,13 +85,17 @@ class SelfPlayOptions(Config):
     resign_checked: Fraction = 0.1
     """fraction of games played to their end even so, which tell how often a resigned game would not have been lost"""
 
+    def footprint(self, run: Any, world: GameSpec) -> Footprint:
+        tree = tree_bytes(max(run.search.simulations, self.fast_simulations), world.actions)
+        return {"games": self.games * tree, "cache": self.cache * 4 * world.actions}
+
 
 class AlphaZeroLearner(Config):
     learning_rate: PositiveFloat | Schedule = 1e-3
     """step size of Adam; a number or a schedule"""
-    batch_size: Fixed[Positive] = 256  # updates are counted from the beginning of the run, by rows and this
+    batch_size: Fixed[Rows] = 256  # updates are counted from the beginning of the run, by rows and this
     """positions of one update"""
-    samples_per_row: Fixed[PositiveFloat] = 4.0  # and by this
+    samples_per_row: Fixed[Ratio] = 4.0  # and by this
     """positions sampled for each position that memory is given: the samples-per-insert ratio"""
     value_coefficient: NonNegative = 1.0
     """weight of the value error"""
@@ -83,16 +112,19 @@ class AlphaZeroLearner(Config):
 
 
 class Positions(Config):
-    capacity: Fixed[Positive] = 200_000
+    capacity: Fixed[Rows] = 200_000
     """positions kept; the oldest are overwritten"""
     start: Fixed[Natural] = 2_000  # updates are counted from the beginning of the run
     """positions collected before the first update"""
+
+    def footprint(self, run: Any, world: GameSpec) -> Footprint:
+        return {"capacity": self.capacity * (shown_bytes(world) + 4 * world.actions)}
 
 
 class Ladder(EvaluationOptions):
     games: Positive = 40
     """games against each opponent"""
-    simulations: Natural = 0
+    simulations: Annotated[int, Field(ge=0, le=SIMULATIONS)] = 0
     """search of the player that is measured; 0 plays by the policy alone"""
     opponents: Several[str] = ("random", "mcts:50", "mcts:200")
     """who stands on the ladder, by the names of the arena"""
@@ -132,6 +164,20 @@ class AlphaZero(Learning, OfGame):
     def _proofs_are_sought(self) -> Self:
         if self.selfplay.adjudicate and not self.search.proven:
             raise ValueError("selfplay.adjudicate=true ends games whose result is proven: it needs search.proven=true")
+        return self
+
+    @model_validator(mode="after")
+    def _positions_are_enough(self) -> Self:
+        holds_a_start(self.memory.start, self.memory.capacity, self.learner.batch_size)
+        return self
+
+    @model_validator(mode="after")
+    def _fast_is_less(self) -> Self:
+        fast, full = self.selfplay.fast_simulations, self.search.simulations
+        if self.selfplay.full_fraction < 1 and fast > full:
+            raise ValueError(
+                f"selfplay.fast_simulations ({fast}) is above search.simulations ({full}), those of a full search"
+            )
         return self
 
     @model_validator(mode="after")

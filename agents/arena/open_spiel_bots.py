@@ -26,7 +26,9 @@ def open_spiel_bot(name: str, game: Any) -> OpenSpielMcts | UciEngine:
     Raises ValueError for anything else.
     """
     kind, _, argument = name.removeprefix("openspiel:").partition(":")
-    if kind == "mcts" and argument.isdigit() and int(argument):
+    if kind == "mcts" and argument.isdecimal() and argument.strip("0"):
+        if len(argument) > 9:  # OpenSpiel's int would hold twice as many
+            raise ValueError(f"player {name!r}: {argument} simulations are too many, expected at most {10**9 - 1}")
         return OpenSpielMcts(game, int(argument), name)
     if kind == "uci":
         return _uci(game, argument, name)

@@ -123,6 +123,8 @@ def invite(
     plies = usual_plies(game.spec) if plies is None else plies
     if plies < 0:
         raise ValueError(f"an opening has 0 random plies or more, not {plies}")
+    if plies >= game.spec.max_length:
+        raise ValueError(f"openings of {plies} random plies end the game: {name} lasts {game.spec.max_length} at most")
     seated = max(len(seatings(table)) for table in tables(len(agents), game.spec.seats))
     terms = Terms(name.strip(), tuple(agents), -(-games // seated), plies, seed, seconds, trust)
     for agent in terms.agents:

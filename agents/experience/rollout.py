@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import torch
 
 from agents.api import Policy, State
 from agents.config import Control, Environment
@@ -28,12 +27,8 @@ class Rollout:
     """
 
     def __init__(self, env: VectorEnv, policy: Policy, seed: int, rng: np.random.Generator) -> None:
+        require_sides(env.spec)
         spec = env.spec
-        if spec.seats > 2 or (spec.seats == 2 and not spec.zero_sum):
-            raise ValueError(
-                f"{spec.name} has {spec.seats} seats that don't just play against each other: this actor plays alone, "
-                "or both sides of a game of two whose returns sum to zero; alphazero plays with more seats"
-            )
         self.env, self.policy, self.rng = env, policy, rng
         self.now: Step = env.reset(seed)
         self.first = np.ones(env.count, bool)  # rows whose episode begins with `now`
@@ -254,12 +249,23 @@ def make_env(config: Environment, count: int, render: bool = False) -> VectorEnv
 
 
 def env_spec(config: Environment) -> Spec:
-    """Of the configured environment."""
+    """Of the configured environment. Raises ValueError where a Rollout can't play it."""
     env = make_env(config, 1)
     try:
+        require_sides(env.spec)
         return env.spec
     finally:
         env.close()
+
+
+def require_sides(spec: Spec) -> None:
+    """Raises ValueError for a game that isn't for one, or for two against each other."""
+    if spec.seats > 2 or (spec.seats == 2 and not spec.zero_sum):
+        raise ValueError(
+            f"{spec.name} has {spec.seats} seats that don't just play against each other: this actor plays alone, "
+            "or both sides of a game of two whose returns sum to zero; alphazero plays with more seats, where nothing "
+            "is hidden from them"
+        )
 
 
 def actor_of(
@@ -276,6 +282,8 @@ def actor_of(
     policy(config, spec, device) makes its policy. observations: send their moments home; returns: send those of the
     return with this discount. episodes: collect so many, from their beginning to their end.
     """
+    import torch  # late: a request is refused before what takes seconds is loaded
+
     count = config.env.count // config.runtime.actors
     env = make_env(config.env, count)
     names = ("actor", index, incarnation)

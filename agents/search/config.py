@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from experiment.config import Config, Fraction, Natural, NonNegative, Positive, PositiveFloat
+from experiment.config import Config, Count, Fraction, NonNegative, PositiveFloat, Seconds
+
+SIMULATIONS = 2**30  # of a search, at most: visits are counted in 32 bits
+NODE, WIDTH = 40, 16  # bytes of a node of the tree, and actions of a position that get one, about
+
+
+def tree_bytes(simulations: int, actions: int) -> int:
+    """The tree of one position, if nothing is solved before."""
+    return NODE * simulations * min(actions, WIDTH)
 
 
 class SearchOptions(Config):
     """How a tree of positions is grown, and what is read off it in the end."""
 
-    simulations: Natural = 100
+    simulations: Annotated[int, Field(ge=0, le=SIMULATIONS)] = 100
     """descents from the root, for each move; 0 leaves the evaluator's own choice"""
-    seconds: PositiveFloat | None = None
+    seconds: Seconds | None = None
     """stop after this time even if simulations are left, for all rows of a batch together; null sets no limit"""
     selection: Literal["ucb1", "puct", "gumbel"] = "puct"
     """what is tried next: ucb1 knows no priors, puct is AlphaZero's rule, gumbel is sequential halving at the root"""
@@ -26,7 +34,7 @@ class SearchOptions(Config):
     """visits at which the weight of exploration in puct has grown by log 2"""
     unvisited: Literal["parent", "zero", "loss"] = "parent"
     """what puct takes for the value of an action not yet tried: its parent's value, a draw, or a loss"""
-    considered: Positive = 16
+    considered: Count = 16
     """actions that gumbel considers at the root, at most"""
     visit_scale: NonNegative = 50.0
     """gumbel: values count as much as if the most visited action had been tried so many times more (c_visit)"""

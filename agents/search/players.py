@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import numpy as np
 
+from agents.footprint import NotEnoughMemory, available_memory
 from agents.records import Carry, forgets
 from agents.search.api import Evaluator
-from agents.search.config import SearchOptions
+from agents.search.config import SIMULATIONS, WIDTH, SearchOptions, tree_bytes
 from agents.search.dynamics import dynamics_of
 from agents.search.rollouts import Rollouts
 from agents.search.search import Search
 from envs.api import Array, Game, Positions
 
-TOGETHER = 1 << 23  # nodes of all the trees that are grown at once, about; a node is some 40 bytes
-ENDLESS = 1 << 40  # simulations of a search that only the clock stops
+TOGETHER = 1 << 23  # nodes of all the trees that are grown at once, about
 
 
 class SearchPlayer:
     """Plays what a search without exploration finds best (`agents.api.Player`).
 
     Where there is one legal action it is not thought about. A tree is grown for each position anew. `options.seconds`
-    is the time for one call of `choose`, whatever the number of positions.
+    is the time for one call of `choose`, whatever the number of positions. Raises ValueError for more simulations than
+    there is memory for.
     """
 
     def __init__(self, name: str, game: Game, evaluator: Evaluator, options: SearchOptions) -> None:
         self.name, self.game, self.evaluator = name, game, evaluator
         self.search = Search(dynamics_of(game), options)
-        nodes = max(1, options.simulations) * min(game.spec.actions, 16)
+        needed, free = tree_bytes(options.simulations, game.spec.actions), available_memory()
+        if options.seconds is None and needed > free:
+            raise ValueError(f"player {name!r}: {NotEnoughMemory('simulations', options.simulations, needed, free)}")
+        nodes = max(1, options.simulations) * min(game.spec.actions, WIDTH)
         self.together = max(1, TOGETHER // nodes) if options.seconds is None else None
 
     begin = staticmethod(forgets)
@@ -54,6 +58,6 @@ def mcts(game: Game, simulations: int | None = None, seconds: float | None = Non
         raise ValueError("a search needs a budget: simulations, seconds, or both")
     budgets = [*([] if simulations is None else [f"{simulations}"]), *([] if seconds is None else [f"{seconds:g}s"])]
     options = SearchOptions(
-        selection="ucb1", proven=True, simulations=ENDLESS if simulations is None else simulations, seconds=seconds
+        selection="ucb1", proven=True, simulations=SIMULATIONS if simulations is None else simulations, seconds=seconds
     )
     return SearchPlayer("mcts:" + ",".join(budgets), game, Rollouts(game, rollouts), options)

@@ -49,7 +49,9 @@ DOWN, UP, LENGTH, NEAR = 1, 2, 3, 4  # on the board: komi rounded, the longest g
 def rules(name: str, parameters: Parameters) -> Rules | None:
     """None: with handicap stones, which are left to OpenSpiel."""
     defaults = {"board_size": 19, "komi": 7.5, "handicap": 0, "max_game_length": 0}
-    size, komi, handicap, longest = read(name, parameters, defaults)
+    size, komi, handicap, longest = read(
+        name, parameters, defaults, {"komi": (-1000, 1000), "max_game_length": (0, 100_000)}
+    )
     cells = size * size
     if "max_game_length" not in parameters:
         longest = 2 * cells

@@ -8,12 +8,15 @@ https://github.com/google-deepmind/open_spiel
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from envs.api import Array, GameSpec, IllegalAction, Positions, Symmetry
 from envs.games.symmetries import identity
+
+ACTIONS, NUMBERS = 2**20, 2**24  # of a game, and of an observation, at most
 
 
 def names() -> list[str]:
@@ -33,9 +36,19 @@ def load(name: str) -> OpenSpielGame:
             raise ValueError(f"{name} is a mean field game: it has no single players to move")
         if game.get_type().chance_mode == pyspiel.GameType.ChanceMode.SAMPLED_STOCHASTIC:
             raise ValueError(f"{name} draws its luck out of sight: neither could a game be repeated nor a chance known")
+    except (pyspiel.SpielError, IndexError) as error:
+        raise ValueError(f"OpenSpiel can't load {name}: {error}{_wanted(name)}") from error
+    try:
+        return OpenSpielGame(game, name)
     except pyspiel.SpielError as error:
-        raise ValueError(f"OpenSpiel can't load {name}: {error}") from error
-    return OpenSpielGame(game, name)
+        raise ValueError(f"OpenSpiel doesn't say what is observed in {name}: {error}") from error
+
+
+def _wanted(name: str) -> str:
+    """The parameters that a game can't be loaded without, as a hint."""
+    kinds = {kind.short_name: kind for kind in _library().registered_games()}
+    kind = kinds.get(name.partition("(")[0])
+    return f" (its parameters: {', '.join(kind.parameter_specification)})" if kind else ""
 
 
 def _library() -> Any:
@@ -61,6 +74,7 @@ class OpenSpielGame:
             self._tensor, shape = "information_state_tensor", game.information_state_tensor_shape()
         else:
             self._tensor, shape = "", [0]
+        _require_size(game, name, shape)
         luck = type(kind).ChanceMode
         self.spec = GameSpec(
             name=name,
@@ -171,6 +185,18 @@ class OpenSpielGame:
             raise ValueError(f"{wanted}: {seats}")
         looking: list[int] = seats.tolist()
         return looking
+
+
+def _require_size(game: Any, name: str, shape: Sequence[int]) -> None:
+    """Raises ValueError for a game that nothing fits, or whose numbers OpenSpiel could not hold."""
+    actions, longest = max(game.num_distinct_actions(), game.max_chance_outcomes()), game.max_game_length()
+    if 0 < actions <= ACTIONS and longest > 0 and min(shape, default=0) >= 0 and math.prod(shape) <= NUMBERS:
+        return
+    found = f"{actions} actions, observations {list(shape)} and {longest} moves at most"
+    raise ValueError(
+        f"{name} has {found}; expected 1 to {ACTIONS} actions, up to {NUMBERS} numbers observed, and 1 move or more: "
+        "choose other parameters"
+    )
 
 
 def _rows(states: list[Any]) -> Positions:

@@ -45,6 +45,7 @@ NATIVE = (  # the files of the games; a name's place here is the kind of its gam
     "leduc_poker",
     "go",
 )
+SIDE = 100  # of a board, at most
 ZERO, ONE = np.uint64(0), np.uint64(1)  # numba makes a float of a uint64 and a signed integer: keep to these
 _SOURCES = sorted(Path(__file__).parent.glob("*.py"))
 
@@ -206,11 +207,22 @@ def start(*words: int) -> Array:
     return np.array([0, *words], np.uint64)
 
 
-def read(name: str, given: Parameters, defaults: Mapping[str, int | float | bool | str]) -> list[Any]:
-    """The parameters of a game in the order of `defaults`. Raises ValueError for an unknown one or another type."""
+def read(
+    name: str,
+    given: Parameters,
+    defaults: Mapping[str, int | float | bool | str],
+    limits: Mapping[str, tuple[int, int]] | None = None,
+) -> list[Any]:
+    """The parameters of a game in the order of `defaults`. Numbers are from 0 to SIDE, or within limits of their own.
+
+    Raises ValueError for an unknown parameter, another type, or a number outside.
+    """
     for key, value in given.items():
         if key not in defaults:
             raise ValueError(f"{name}: unknown parameter {key!r}, known are {', '.join(defaults) or 'none'}")
         if type(value) is not type(defaults[key]):
             raise ValueError(f"{name}: {key} is {value!r}, expected {type(defaults[key]).__name__}")
+        least, most = (limits or {}).get(key, (0, SIDE))
+        if isinstance(value, int | float) and not least <= value <= most:
+            raise ValueError(f"{name}: {key} is {value}, expected {least} to {most}")
     return [given.get(key, default) for key, default in defaults.items()]

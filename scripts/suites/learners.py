@@ -96,11 +96,11 @@ WORKS = {
             "network": {"hidden": [400, 300], "activation": "relu"},
             "noise": {"sigma": 0.0},  # the peer's default is no noise
             "learner": {"batch_size": 256, "learning_rate": 1e-3, "policy_learning_rate": 1e-3, "tau": 0.005},
-            "memory": {"capacity": 100_000, "start": 100},
+            "memory": {"capacity": 100_000, "start": 256},
         },
         peer="DDPG",
-        settings={"buffer_size": 100_000},
-        burn_in=200,
+        settings={"buffer_size": 100_000, "learning_starts": 256},
+        burn_in=300,
         steps=300,
         # Policy and critic: target, then the critic's gradient, then the policy's through the critic.
         products=products(256, [3, 400, 300, 1], 2, 1, 1) + products(256, [4, 400, 300, 1], 3, 1, 2),

@@ -27,8 +27,8 @@ from experiment.course import drive
 from experiment.run import Run
 from tests.runs import ROOT, raw, spelt
 
-# What a field of these sections does shows only where there is a screen, a cluster or a failure: see below.
-APART = ("env.atari", "runtime")
+# What these do shows only where there is a screen, a cluster or a failure, see below, or a game (test_wiring.py).
+APART = ("env.atari", "runtime", "evaluation.opponents")
 
 
 def runs(name: str) -> list[Experiment]:
@@ -76,6 +76,7 @@ def noting(config: Experiment) -> Iterator[set[str]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Config, "__getattribute__", note, raising=False)
         patch.setattr(Config, "model_copy", model_copy, raising=False)
+        patch.setattr("agents.wiring.require_memory", lambda config, world: None)  # who estimates doesn't use
         yield read
 
 

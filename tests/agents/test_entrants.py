@@ -96,3 +96,23 @@ def assert_plays(names: list[str], game: str) -> None:
         player = entrant(name, board)
         assert player.name == name
         assert board.legal(positions)[np.arange(3), fresh(player, positions, rng)].all()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("mcts:99999999999", "'99999999999' is too many, expected at most 1073741824 simulations"),
+        ("mcts:1073741824", "bytes, but .* are available: set simulations to"),
+        ("mcts:" + "9" * 5000, "is too many"),
+        ("mcts:²", "is no number of simulations"),
+        ("mcts:0", "is no number of simulations"),
+        ("openspiel:mcts:99999999999", "simulations are too many, expected at most 999999999"),
+        ("minimax:10", "'10' is too many, expected at most 9 plies"),
+        ("a" * 300, "no such player, and no such directory"),
+        ("a" * 300 + "@50", "no such player, and no such directory"),
+        ("sb3:" + "a" * 300, "no such file"),
+    ],
+)
+def test_what_no_player_can_be_called_is_refused_at_once(name: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        entrant(name, make_game("tic_tac_toe"))

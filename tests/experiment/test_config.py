@@ -16,6 +16,7 @@ from experiment.config import (
     ConfigError,
     Difference,
     Fixed,
+    Positive,
     Several,
     check,
     describe,
@@ -530,3 +531,38 @@ def test_in_code_a_list_is_as_good_as_a_tuple() -> None:
     assert Net(layers=[Pool()]).layers == (Pool(),)  # type: ignore[arg-type]
     with pytest.raises(ValidationError):
         Net(layers=[Mlp()])  # type: ignore[arg-type]
+
+
+def test_a_file_that_is_no_config_is_not_read_to_its_end(tmp_path: Path) -> None:
+    long = tmp_path / "long.yaml"
+    long.write_text("x: [" + "1, " * 3_500_000 + "1]")
+    with pytest.raises(ConfigError, match="long.yaml: is longer than 100000 bytes, expected a config"):
+        read(long)
+    with pytest.raises(ConfigError, match="is longer than 100000 bytes"):
+        read("/dev/zero")
+
+
+def test_a_mistyped_path_suggests_the_near_one(tmp_path: Path) -> None:
+    for name in ("ppo/cartpole.yaml", "dqn/acrobot.yaml"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("{}")
+    for typed, meant in (("ppo/cartpol.yaml", "ppo/cartpole.yaml"), ("pppo/cartpole.yaml", "ppo/cartpole.yaml")):
+        with pytest.raises(ConfigError, match=f"{typed}: there is no such file; did you mean {tmp_path / meant}?"):
+            read(tmp_path / typed)
+    with pytest.raises(ConfigError, match="there is no such file$"):
+        read(tmp_path / "zzz")
+
+
+def test_limits_of_all_numbers_are_told_to_who_exceeds_them() -> None:
+    class Limited(Config):
+        steps: Positive = 1
+        """steps"""
+        names: Several[str] = ()
+        """names"""
+
+    assert [option.type for option in describe(Limited)] == ["int > 0", "list of str"]
+    with pytest.raises(ConfigError, match=r"steps: found 10+\.*, expected less than or equal to 1000000000000000$"):
+        check(Limited, {"steps": 10**400})
+    with pytest.raises(ConfigError, match="at most 100 items"):
+        check(Limited, {"names": ["a"] * 101})
+    assert check(Limited, {"steps": 10**15}).steps == 10**15

@@ -80,7 +80,7 @@ def test_a_wrong_request_ends_with_2_and_says_why(
         (["random", "one_ply", "--game", "tic_tac_two"], "did you mean tic_tac_toe"),
         (["random", "one_plie", "--game", "tic_tac_toe"], "did you mean one_ply"),
         (["random", "--game", "tic_tac_toe"], "two agents or more"),
-        (["random", "one_ply", "--game", "tic_tac_toe", "--games", "0"], "--games is at least 1"),
+        (["random", "one_ply", "--game", "tic_tac_toe", "--games", "0"], "--games is 0, expected at least 1"),
         (["random", "one_ply", "--game", "tic_tac_toe", "--openings", "9"], "end the game"),
         (["random", "one_ply", "--game", "tic_tac_toe", "--episodes", "9"], "--episodes is for environments"),
         (["random", "one_ply", "--game", "tic_tac_toe", "--time-limit", "0"], "above 0 seconds"),

@@ -90,6 +90,15 @@ def test_a_wrong_config_is_refused_quickly_with_all_its_problems_and_nothing_is_
         (["{config}", "--run-dir", "{dir}/run", "env.count=7"], "divisible"),
         (["{config}", "--run-dir", "{dir}/run", "device=cuda:99"], "device=cuda:99"),
         (["{config}", "--run-dir", "/proc/nowhere"], "/proc/nowhere"),
+        (
+            ["{config}", "--run-dir", "{dir}/run", "env.count=1000000000"],
+            "env.count: found 1000000000, expected int > 0, <=",
+        ),
+        (["{config}", "--run-dir", "{dir}/run", "rollout.steps=1000000000000"], "rollout.steps: found 1000000000000"),
+        (["{config}", "--run-dir", "{dir}/run", "network.hidden=[1000000]"], "less than or equal to 65536"),
+        (["{config}", "--run-dir", "{dir}/run", "network.hidden=[65536, 65536]"], "available: choose less"),
+        (["{config}", "--run-dir", "{dir}/run", "steps=1" + 400 * "0"], "less than or equal to 1000000000000000"),
+        (["{config}", "--run-dir", "{dir}/run", "steps=1" + 5000 * "0"], "steps="),
     ],
 )
 def test_a_wrong_request_ends_with_2_and_says_why(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import model_validator
 
@@ -10,7 +10,7 @@ from agents.config import Activation, Collection, NetworkOptions, NormalizeOptio
 from agents.experience.memory.config import OffPolicy, ReplayOptions, starts_in_time
 from agents.experience.rewards.configs import Rewarded
 from agents.maths.schedules import Schedule
-from experiment.config import Config, Fixed, Fraction, Natural, NonNegative, Positive, PositiveFloat, Several
+from experiment.config import Config, Count, Fixed, Fraction, Natural, NonNegative, Positive, PositiveFloat, Several
 
 
 class NoiseOptions(Config):
@@ -43,7 +43,7 @@ class DDPGLearner(OffPolicy, Rates):
 
 
 class DDPGNetwork(NetworkOptions):
-    hidden: Several[Positive] = (400, 300)
+    hidden: Several[Count] = (400, 300)
     """widths of the hidden layers"""
     activation: Activation = "relu"
     """nonlinearity between layers"""
@@ -68,3 +68,11 @@ class DDPG(Rewarded):
     """environment steps with uniformly random actions at the start"""
 
     _starts_in_time = model_validator(mode="after")(starts_in_time)
+
+    @model_validator(mode="after")
+    def _the_policy_acts(self) -> Self:
+        if self.random_steps >= self.steps:
+            raise ValueError(
+                f"random_steps ({self.random_steps}) is not below steps ({self.steps}): only chance would act"
+            )
+        return self

@@ -10,13 +10,13 @@ from agents.config import Collection
 from agents.experience.rewards.configs import Rewarded
 from agents.maths.schedules import Schedule
 from agents.parts.config import ActorCriticLearning, Descent
-from experiment.config import Fraction, Positive, PositiveFloat
+from experiment.config import Fraction, Positive, PositiveFloat, Rows
 
 
 class PPOLearner(Descent):
     learning_rate: PositiveFloat | Schedule = 3e-4
     """step size of Adam; a number or a schedule over the run"""
-    batch_size: Positive = 64
+    batch_size: Rows = 64
     """rows of one minibatch"""
     epochs: Positive = 10
     """passes over what was collected"""

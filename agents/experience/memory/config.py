@@ -12,16 +12,23 @@ class SAC(Rewarded):
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar
+from math import ceil
+from typing import Any, Protocol, TypeVar
 
-from experiment.config import Config, Fixed, Fraction, Natural, Positive, PositiveFloat
+from agents.config import Collection, Environment
+from agents.footprint import Footprint, step_bytes
+from envs.api import Spec
+from experiment.config import Config, Count, Fixed, Fraction, Natural, PositiveFloat, Ratio, Rows
 
 
 class ReplayOptions(Config):
-    capacity: Fixed[Positive] = 1_000_000
+    capacity: Fixed[Rows] = 1_000_000
     """transitions kept; the oldest are overwritten"""
-    start: Fixed[Natural] = 100  # updates are counted from the beginning of the run
+    start: Fixed[Natural] = 256  # updates are counted from the beginning of the run
     """environment steps collected before the first update"""
+
+    def footprint(self, run: Any, world: Spec) -> Footprint:
+        return {"capacity": self.capacity * step_bytes(world)}
 
 
 class PrioritizedOptions(Config):
@@ -40,19 +47,25 @@ class PrioritizedOptions(Config):
 class OffPolicy(Config):
     """How transitions are learned from; the defaults are those of one environment step, one update."""
 
-    batch_size: Positive = 256
+    batch_size: Rows = 256
     """rows of one update"""
-    updates_per_step: Fixed[PositiveFloat] = 1.0  # updates are counted from the beginning of the run
+    updates_per_step: Fixed[Ratio] = 1.0  # updates are counted from the beginning of the run
     """gradient updates per environment step"""
     discount: Fraction = 0.99  # stored steps don't hold it: rows are made when they are sampled
     """gamma"""
-    n_step: Fixed[Positive] = 1
+    n_step: Fixed[Count] = 1
     """rewards summed before bootstrapping"""
 
 
 class Replayed(Protocol):
     @property
     def steps(self) -> int: ...
+    @property
+    def env(self) -> Environment: ...
+    @property
+    def rollout(self) -> Collection: ...
+    @property
+    def learner(self) -> OffPolicy: ...
     @property
     def memory(self) -> ReplayOptions: ...
 
@@ -61,9 +74,31 @@ R = TypeVar("R", bound=Replayed)
 
 
 def starts_in_time(config: R) -> R:
-    """Raises ValueError where the run would be over before its first update."""
-    if config.memory.start >= config.steps:
+    """Raises ValueError where the run would be over before its first update, or that would find too few rows."""
+    memory, learner, count = config.memory, config.learner, config.env.count
+    collected = config.rollout.steps * count
+    at_once = f"rollout.steps ({config.rollout.steps}) x env.count ({count}) = {collected}"
+    if memory.start >= config.steps:
+        raise ValueError(f"memory.start ({memory.start}) is not below steps ({config.steps}): nothing would be learned")
+    if collected > memory.capacity:
+        raise ValueError(f"memory.capacity ({memory.capacity}) is below what is collected at once: {at_once}")
+    holds_a_start(memory.start, memory.capacity, learner.batch_size)
+    rounds = ceil((memory.start + 1 / learner.updates_per_step) / collected)  # that are over at the first update
+    if rounds * config.rollout.steps < learner.n_step:
         raise ValueError(
-            f"memory.start ({config.memory.start}) is not below steps ({config.steps}): nothing would be learned"
+            f"no row of n_step ({learner.n_step}) is complete at the first update: set memory.start to "
+            f"{learner.n_step * count} or more"
         )
     return config
+
+
+def holds_a_start(start: int, capacity: int, batch_size: int) -> None:
+    """Raises ValueError where a memory can't hold what is to be there at the first update, or where that is no batch.
+    A start of 0 asks for updates from the first rows on, however few they are."""
+    if start > capacity:
+        raise ValueError(f"memory.start ({start}) is above memory.capacity ({capacity}): so much is never kept")
+    if batch_size > (start or capacity):
+        least = f"memory.start ({start})" if start else f"memory.capacity ({capacity})"
+        raise ValueError(
+            f"learner.batch_size ({batch_size}) is above {least}: the first update would find less than a batch"
+        )

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from agents.api import State
-from agents.experience.memory.table import allocate, available_memory
+from agents.experience.memory.table import allocate
+from agents.footprint import available_memory
 from envs.api import Array
 
 

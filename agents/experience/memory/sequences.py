@@ -17,8 +17,9 @@ from numpy.typing import DTypeLike
 
 from agents.api import State
 from agents.experience.memory.few import NOWHERE, Few
-from agents.experience.memory.table import Change, allocate, available_memory
+from agents.experience.memory.table import Change, allocate
 from agents.experience.rewards.rewards import Rewards
+from agents.footprint import available_memory
 from agents.records import Experience, Unroll
 from envs.api import Array
 

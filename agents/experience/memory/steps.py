@@ -22,8 +22,9 @@ from numpy.typing import DTypeLike
 
 from agents.api import State
 from agents.experience.memory.few import NOWHERE, Few
-from agents.experience.memory.table import Change, allocate, available_memory
+from agents.experience.memory.table import Change, allocate
 from agents.experience.rewards.rewards import Rewards
+from agents.footprint import available_memory
 from agents.maths.returns import transitions
 from agents.records import Experience, Lived, Transition, Unroll
 from envs.api import Array

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from agents.api import State
+from agents.footprint import NotEnoughMemory, available_memory
 from agents.records import Experience, Transition
 from envs.api import Array
 
@@ -21,37 +21,13 @@ class Change(NamedTuple):
     stale: Array  # [k] int64, where rows can no longer be sampled
 
 
-class NotEnoughMemory(MemoryError):
-    """A table was refused before anything was allocated for it. All numbers are bytes."""
-
-    def __init__(self, needed: int, available: int, capacity: int) -> None:
-        super().__init__(needed, available, capacity)
-        self.needed, self.available, self.capacity = needed, available, capacity
-
-    def __str__(self) -> str:
-        fits = self.capacity * self.available // max(self.needed, 1)
-        return (
-            f"a memory of {self.capacity} rows needs {self.needed} bytes, but {self.available} are available: "
-            f"set memory.capacity to {fits} or less"
-        )
-
-
-def available_memory() -> int:
-    """Bytes that can be allocated without swapping, as the system estimates it."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):  # not Linux
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
 def allocate(
     fields: dict[str, tuple[tuple[int, ...], DTypeLike]], capacity: int, available: Callable[[], int]
 ) -> dict[str, Array]:
     """Zeroed arrays by name, of pages that cost nothing until written to. Raises NotEnoughMemory if they can't fit."""
     needed = sum(int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize for shape, dtype in fields.values())
     if needed > (free := available()):
-        raise NotEnoughMemory(needed, free, capacity)
+        raise NotEnoughMemory("memory.capacity", capacity, needed, free)
     return {name: np.zeros(shape, dtype) for name, (shape, dtype) in fields.items()}
 
 

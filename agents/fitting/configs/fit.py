@@ -6,16 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from agents.config import Gradients, NetworkOptions, World
+from agents.config import Gradients, NetworkOptions, Threads, World
 from agents.maths.schedules import Schedule
-from experiment.config import Config, Fixed, NonNegative, Positive, PositiveFloat
+from experiment.config import Config, Fixed, NonNegative, Positive, PositiveFloat, Rows
 from supervised.datasets import Name
 
 
 class FitLearner(Config):
     learning_rate: PositiveFloat | Schedule = 1e-3
     """step size of Adam; a number or a schedule over the run"""
-    batch_size: Positive = 64
+    batch_size: Rows = 64
     """rows of one update"""
     loss: Literal["cross_entropy", "squared"] | None = None
     """what is minimized; null is cross_entropy for classes, and for numbers squared, which is all that they can have"""
@@ -36,7 +36,7 @@ class Fit(Gradients):
     """what predicts: a torso, and a linear layer behind it"""
     learner: FitLearner = FitLearner()
     """the update"""
-    threads: Positive = 1
+    threads: Threads = 1
     """torch threads; the same everywhere, so that a run computes the same"""
 
     @property

@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from agents.config import Solution
-from experiment.config import Fixed, NonNegative, Positive
+from experiment.config import Fixed, Positive
 
-Exponent = Annotated[float, Field(allow_inf_nan=False)]
+Exponent = Annotated[float, Field(ge=-10, le=10)]
 
 
 class CFR(Solution):
@@ -23,7 +23,7 @@ class CFR(Solution):
     """discounted_cfr: positive regrets keep t^alpha / (t^alpha + 1) after iteration t; null is 1.5"""
     beta: Exponent | None = None
     """discounted_cfr: negative regrets keep t^beta / (t^beta + 1); null is 0, which halves them"""
-    gamma: Fixed[NonNegative | None] = None  # the sums so far are weighted so
+    gamma: Fixed[Annotated[float, Field(ge=0, le=10)] | None] = None  # the sums so far are weighted so
     """the policy of iteration t counts t^gamma times in the average; null is the variant's: 0, 1, 1, 2, 2"""
     form: Literal["auto", "sequence", "history"] = "auto"
     """sequence: fast, two seats; history: any number of seats, OpenSpiel's numbers to the last bit; auto: what fits"""

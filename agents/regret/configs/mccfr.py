@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from agents.config import Runtime, Solution, SolverEvaluation
-from experiment.config import Fixed, Positive
+from agents.footprint import Footprint
+from experiment.config import Fixed, Positive, Rows
 
 
 class SampledEvaluation(SolverEvaluation):
@@ -26,7 +27,7 @@ class MCCFR(Solution):
     """linear: iteration t counts t times, in regrets and averages (Brown & Sandholm 2019); uniform: once"""
     table: Fixed[Literal["tree", "growing"]] = "tree"
     """tree: the game is compiled; growing: it is sampled through its rules, for games too large to compile"""
-    batch: Positive = 64
+    batch: Rows = 64
     """table=growing: traversals for each seat at one iteration, by one policy; with table=tree it is one"""
     memory_bytes: Positive = 4 << 30
     """ceiling: a game whose tree would take more is refused; a growing table stops growing"""
@@ -36,6 +37,9 @@ class MCCFR(Solution):
     """where actors sample, each on a copy of the table; its growth is joined by the mean; null samples in one place"""
     iterations: Positive = 1_000
     """with a runtime: iterations that an actor makes before it shares what it found"""
+
+    def footprint(self, run: Any, world: Any) -> Footprint:
+        return {"memory_bytes": self.memory_bytes} if self.table == "growing" else {}
 
     @model_validator(mode="after")
     def _a_growing_table_is_in_one_place(self) -> Self:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from agents.config import Experiment, World
-from experiment.config import Config, Fixed, Fraction, NonNegative, Positive, PositiveFloat
+from agents.footprint import Footprint
+from experiment.config import Config, Fixed, Fraction, NonNegative, Positive, PositiveFloat, Rows
 
 
 class Estimating(Config):
@@ -60,9 +61,9 @@ Rule = Greedy | UCB1 | UCBDeviation | Gradient | Thompson
 
 
 class Testbed(Config):
-    rows: Positive = 2_000
+    rows: Rows = 2_000
     """independent problems, each with a learner of its own"""
-    arms: Annotated[int, Field(ge=2)] = 10
+    arms: Annotated[int, Field(ge=2, le=2**16)] = 10
     """arms of each"""
     rewards: Literal["normal", "bernoulli"] = "normal"
     """normal: of deviation 1 around the arm's mean; bernoulli: 1 or 0, the means drawn uniformly"""
@@ -72,6 +73,9 @@ class Testbed(Config):
     """rewards=normal: ... of this deviation"""
     drift: NonNegative = 0.0
     """rewards=normal: standard deviation of what each mean moves by after each pull"""
+
+    def footprint(self, run: Any, world: Any) -> Footprint:
+        return {"rows": 16 * self.rows * self.arms}  # a mean and an estimate of it
 
     @model_validator(mode="after")
     def _probabilities_have_their_own_prior(self) -> Self:

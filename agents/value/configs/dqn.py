@@ -10,7 +10,7 @@ from agents.config import Activation, Collection, NetworkOptions, NormalizeOptio
 from agents.experience.memory.config import OffPolicy, PrioritizedOptions, ReplayOptions, starts_in_time
 from agents.experience.rewards.configs import Rewarded
 from agents.maths.schedules import Schedule
-from experiment.config import Config, Fixed, Fraction, Natural, Positive, PositiveFloat
+from experiment.config import Config, Fixed, Fraction, Natural, PositiveFloat, Ratio, Rows
 
 
 class DQNReplay(ReplayOptions):
@@ -31,9 +31,9 @@ class Rate(Config):
 
 
 class DQNLearner(OffPolicy, Rate):
-    batch_size: Positive = 32
+    batch_size: Rows = 32
     """rows of one update"""
-    updates_per_step: Fixed[PositiveFloat] = 0.25
+    updates_per_step: Fixed[Ratio] = 0.25
     """gradient updates per environment step"""
     double: bool = False
     """the online network chooses the action that the target network values (van Hasselt et al. 2016)"""

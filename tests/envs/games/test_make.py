@@ -31,6 +31,16 @@ def test_parameters_reach_the_native_game() -> None:
         ("othello(board_size=5)", "board_size is 5, expected 4, 6 or 8"),
         ("go(komi=7)", "komi is 7, expected float"),
         ("go(board_size=1)", "expected a board_size of 2 to 19"),
+        ("hex(board_size=100000)", "board_size is 100000, expected 0 to 100"),
+        ("connect_four(rows=1000000)", "rows is 1000000, expected 0 to 100"),
+        ("connect_four(rows=-1)", "rows is -1, expected 0 to 100"),
+        (
+            "connect_four(rows=4,columns=4,x_in_row=1000000000000000000000)",
+            "x_in_row is 1000000000000000000000, expected",
+        ),
+        ("breakthrough(rows=100000,columns=100000)", "rows is 100000, expected 0 to 100"),
+        ("go(komi=1000000.0)", "komi is 1000000.0, expected -1000 to 1000"),
+        ("go(max_game_length=1000000000)", "max_game_length is 1000000000, expected 0 to 100000"),
         ("chess(", "is not the name of a game"),
     ],
 )
@@ -73,3 +83,12 @@ def test_without_open_spiel_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "pyspiel", None)
     with pytest.raises(ValueError, match=r"pip install 'sparring\[peers\]'"):
         make_game("chess")
+
+
+@needs_open_spiel
+@pytest.mark.parametrize(
+    "name", ["mnk(m=100000,n=100000)", "y(board_size=10000)", "goofspiel(num_cards=1000000)", "connect_four(rows=0)"]
+)
+def test_sizes_that_open_spiel_cannot_hold_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"has -?\d+ actions, observations .* choose other parameters"):
+        make_game(name)

@@ -10,7 +10,8 @@ import pytest
 
 from agents.experience.memory.few import NOWHERE
 from agents.experience.memory.frames import Frames
-from agents.experience.memory.table import NotEnoughMemory, Table
+from agents.experience.memory.table import Table
+from agents.footprint import NotEnoughMemory
 from agents.records import Transition, Unroll
 from envs.api import Array
 from tests.agents.experience.memory.rows import assert_equal, experience

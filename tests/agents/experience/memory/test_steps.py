@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agents.experience.memory.steps import Steps
-from agents.experience.memory.table import NotEnoughMemory
+from agents.footprint import NotEnoughMemory
 from agents.records import Episodes, Experience, Transition, Unroll
 from envs.api import Array
 from tests.agents.experience.memory.test_frames import Stream, transition

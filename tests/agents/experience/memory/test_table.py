@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from agents.experience.memory.table import NotEnoughMemory, Table, available_memory
+from agents.experience.memory.table import Table
+from agents.footprint import NotEnoughMemory, available_memory
 from envs.api import Array
 from tests.agents.experience.memory.rows import assert_equal, rows_of
 
