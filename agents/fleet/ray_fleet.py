@@ -7,23 +7,29 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from agents.api import Actor, State
 from agents.config import Experiment, Runtime
+from agents.fleet.pulse import Pulse
+from agents.fleet.reaper import watch
 from agents.fleet.restarts import FleetError, Restarts
 from agents.records import Experience
 from envs.api import Array, EnvError
 from experiment import extensions
+from experiment.stop import pause
 
 CONNECT_SECONDS = 5.0
+JOIN_SECONDS = 10.0
+LOOK_SECONDS = 1.0  # of waiting, after which is looked whether Ray itself still lives
 BEGIN_SECONDS = 60.0  # for a new process to load torch and make its world; runtime.timeout where that is longer
 OBJECT_STORE_BYTES = 512 * 2**20
 
@@ -67,6 +73,7 @@ class Call(NamedTuple):
     actor: int
     deadline: float  # by time.monotonic
     limit: str  # the deadline in words
+    begins_from: State | None = None  # of one that is beginning
 
 
 class RayFleet:
@@ -74,7 +81,8 @@ class RayFleet:
 
     An actor that dies, takes longer than `runtime.timeout`, or whose world fails is replaced: new process, new
     episodes, current weights. What it had not delivered is lost; nothing is delivered twice. Raises FleetError past the
-    budget, and at once for an error that a replacement would repeat.
+    budget, and at once for an error that a replacement would repeat, and where Ray itself has died: a later call of it
+    would end this process without a word.
     """
 
     def __init__(self, config: Experiment, runtime: Runtime) -> None:
@@ -86,6 +94,9 @@ class RayFleet:
         self.calls: dict[Any, Call] = {}  # by the reference to their result
         self.waited = 0.0
         self.since = time.perf_counter()
+        self.reaper: subprocess.Popen[bytes] | None = None
+        self.pulse: Pulse | None = None
+        self.dead = False  # Ray is
 
     @cached_property
     def ray(self) -> Any:
@@ -93,6 +104,11 @@ class RayFleet:
         self.started = connect(self.runtime)
         import ray
 
+        node: Any = ray._private.worker._global_node
+        gcs = ray.get_runtime_context().gcs_address
+        self.pulse = Pulse(node.raylet_socket_name, partial(silence, gcs))
+        if self.started and self.runtime.address is None:
+            self.reaper = watch(node.get_session_dir_path())
         return ray
 
     @cached_property
@@ -101,6 +117,7 @@ class RayFleet:
 
     def publish(self, weights: Array, version: int) -> None:
         """Actors get them when they next begin to collect."""
+        self._require_ray()
         self.weights = self.ray.put(weights), version
 
     def collect(self) -> list[Experience]:
@@ -118,8 +135,10 @@ class RayFleet:
     def _next(self) -> Experience:
         """What is delivered next."""
         while True:
+            self._require_ray()
             soonest = min(call.deadline for call in self.calls.values())
-            done, _ = self.ray.wait(list(self.calls), num_returns=1, timeout=max(0.0, soonest - time.monotonic()))
+            seconds = min(max(0.0, soonest - time.monotonic()), LOOK_SECONDS)
+            done, _ = self.ray.wait(list(self.calls), num_returns=1, timeout=seconds)
             # Before anything else: an actor that is late must not go on unnoticed because others are always ready.
             self._replace_the_late()
             experience = self._result(done[0]) if done else None
@@ -128,7 +147,8 @@ class RayFleet:
 
     def _result(self, task: Any) -> Experience | None:
         """What a finished call delivered. An actor that has begun starts to collect; one that failed begins anew."""
-        index = self.calls.pop(task).actor
+        call = self.calls.pop(task)
+        index = call.actor
         try:
             experience = self.ray.get(task)
         except self.ray.exceptions.RayTaskError as error:
@@ -137,6 +157,12 @@ class RayFleet:
                 raise FleetError(f"actor {index} failed in a way that a replacement would repeat: {error}") from None
             self._replace(index, str(error.cause))
         except self.ray.exceptions.RayError as error:
+            if call.begins_from is not None and time.monotonic() < call.deadline and "node" in str(error):
+                # Where a machine has died, Ray goes on for seconds to send it what is new: nothing of ours has failed.
+                self._kill(index)
+                pause(LOOK_SECONDS)
+                self._begin(index, call.begins_from, call.deadline)
+                return None
             self._replace(index, f"its process died: {' '.join(str(error).split())}")
         else:
             if experience is not None:
@@ -154,14 +180,15 @@ class RayFleet:
             call = self.calls.pop(task)
             self._replace(call.actor, f"it did not {call.limit}")
 
-    def _begin(self, index: int, state: State | None = None) -> None:
+    def _begin(self, index: int, state: State | None = None, deadline: float | None = None) -> None:
+        self._require_ray()
         self.actors[index] = self.remote.remote()
-        seconds = max(self.runtime.timeout, BEGIN_SECONDS)
+        seconds, state = max(self.runtime.timeout, BEGIN_SECONDS), state or {}
         limit = f"begin within {seconds:g} seconds (is a processor free for it?)"
         incarnation = self.restarts.incarnations[index]
-        told = (self.imports, self.raw, self.runtime.threads, index, incarnation, state or {})
+        told = (self.imports, self.raw, self.runtime.threads, index, incarnation, state)
         task = self.actors[index].begin.remote(*told)
-        self.calls[task] = Call(index, time.monotonic() + seconds, limit)
+        self.calls[task] = Call(index, deadline or time.monotonic() + seconds, limit, state)
 
     def _collect(self, index: int) -> None:
         if self.weights is None:
@@ -171,14 +198,22 @@ class RayFleet:
         self.calls[task] = Call(index, time.monotonic() + self.runtime.timeout, limit)
 
     def _replace(self, index: int, reason: str) -> None:
+        self._require_ray()  # or it is no fault of the actor
         self._kill(index)
         self.restarts.replace(index, reason)
         self._begin(index)
 
     def _kill(self, index: int) -> None:
         actor, self.actors[index] = self.actors[index], None
-        if actor is not None:
+        if actor is not None and not self.dead:
             self.ray.kill(actor)
+
+    def _require_ray(self) -> None:
+        """Raise FleetError where one of Ray's own processes has died."""
+        _ = self.ray
+        if self.pulse is not None and (lost := self.pulse.lost()) is not None:
+            self.dead = True
+            raise FleetError(f"Ray can't go on: {lost}")
 
     def metrics(self) -> Mapping[str, float]:
         """fleet/restarts: replacements by this process.
@@ -191,7 +226,8 @@ class RayFleet:
     def state_dict(self) -> State:
         """An actor that is down, or doesn't answer, has no state: it will begin anew. What is being collected in
         asynchronous mode is not part of it: its steps haven't been counted yet."""
-        tasks = [None if actor is None else actor.state_dict.remote() for actor in self.actors]
+        asked = [None] * len(self.actors) if self.dead else self.actors
+        tasks = [None if actor is None else actor.state_dict.remote() for actor in asked]
         deadline = time.monotonic() + self.runtime.timeout
         states: dict[str, State] = {}
         for index, task in enumerate(tasks):
@@ -212,8 +248,17 @@ class RayFleet:
     def close(self) -> None:
         for index in range(len(self.actors)):
             self._kill(index)
-        if self.started:
+        if self.started and not self.dead:
             self.ray.shutdown()
+        elif self.started:
+            node: Any = self.ray._private.worker._global_node
+            node.kill_all_processes(check_alive=False, allow_graceful=False)
+        if self.pulse is not None:
+            self.pulse.close()
+        if self.reaper is not None:
+            if not self.dead:
+                self.reaper.kill()
+            self.reaper.communicate()
 
 
 def require(runtime: Runtime) -> None:
@@ -232,10 +277,11 @@ def connect(runtime: Runtime) -> bool:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     address = runtime.address
-    if address is None:
-        # Else Ray, when told to use 127.0.0.1, takes the address of a network card and listens on all of them.
+    if address is None or is_loopback(address):
+        # Else Ray, when told to use 127.0.0.1, takes the address of a network card: it would listen on all of them, and
+        # look for that address in vain in a cluster on loopback.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    elif address != "auto":
+    if address is not None and address != "auto":
         reach(address)
     import ray
 
@@ -258,27 +304,57 @@ def connect(runtime: Runtime) -> bool:
                 ray.shutdown()
                 raise RuntimeError("Ray would listen on the network: was it imported before a fleet was made?")
             return True
+        join(ray, address)
+    return True
+
+
+def join(ray: Any, address: str) -> None:
+    """Raise ConnectionError, in JOIN_SECONDS, where Ray can't join the cluster. It does so in a thread of its own, so
+    that meanwhile signals are heard."""
+    failed: list[Exception] = []
+
+    def attempt() -> None:
         try:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:  # Ray has no name of its own for what can go wrong here
-            raise unreachable(address, f"{type(error).__name__}: {error}") from error
-    return True
+            failed.append(error)
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(JOIN_SECONDS)
+    if failed:
+        raise unreachable(address, f"{type(failed[0]).__name__}: {failed[0]}") from failed[0]
+    if thread.is_alive():
+        raise unreachable(
+            address, f"it answers, but hasn't let us in for {JOIN_SECONDS:g} seconds: try its other addresses"
+        )
+
+
+def is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def reach(address: str) -> None:
     """Raise ConnectionError unless something at host:port speaks gRPC, as Ray does."""
+    reason = silence(address)
+    if reason is not None:
+        raise unreachable(address, reason)
+
+
+def silence(address: str) -> str | None:
+    """Why nothing at host:port speaks gRPC; None if something does."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
-        raise unreachable(address, "it is not host:port")
+        return "it is not host:port"
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS) as connection:
             # HTTP/2's greeting with empty SETTINGS (frame type 4), which a server answers with SETTINGS of its own.
             connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
             speaks = connection.recv(4)[3:] == b"\x04"
     except (OSError, OverflowError) as error:
-        raise unreachable(address, str(error)) from error
-    if not speaks:
-        raise unreachable(address, "what answers there is not Ray")
+        return str(error)
+    return None if speaks else "what answers there is not Ray"
 
 
 def unreachable(address: str, reason: str) -> ConnectionError:

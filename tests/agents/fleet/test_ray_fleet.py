@@ -12,19 +12,19 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from agents.config import Runtime
 from agents.fleet.local import LocalFleet
-from agents.fleet.ray_fleet import RayFleet, reach
+from agents.fleet.ray_fleet import RayFleet, reach, writable
 from agents.fleet.restarts import FleetError, Restarts
-from agents.records import Experience
+from agents.records import Episodes, Experience, arrays
 from agents.registry import algorithm, parse
 from agents.wiring import fleet, parts
 from envs.gymnasium_env import episode_seed
@@ -172,6 +172,7 @@ def test_nothing_is_counted_twice_asynchronously_even_when_an_actor_is_killed(ra
         assert isinstance(remote, RayFleet)
         gone = [collect() for _ in range(20)]
         assert all(len(experiences) == 1 for experiences in gone)
+        assert all(array.flags.writeable for _, array in arrays("rows", gone[-1][0].rows)), "not those of Ray's store"
         victim = remote.ray.get(remote.actors[1].pid.remote())
         os.kill(victim, signal.SIGKILL)
         with pytest.warns(UserWarning, match="actor 1 is replaced .*its process died"):
@@ -247,6 +248,32 @@ def test_an_error_that_a_replacement_would_repeat_ends_the_run_at_once(ray_here:
             collect()
         assert remote.restarts.used == 0
         assert remote.state_dict()["actors"] == {"0": {}}
+
+
+class Nested(NamedTuple):
+    obs: Any
+    extras: Any
+    mask: None = None
+
+
+def test_what_comes_out_of_the_object_store_is_copied_however_deep_it_lies() -> None:
+    """Ray hands on arrays that can't be written to, and that keep the store full as long as anybody holds them."""
+
+    def frozen(value: float) -> np.ndarray[Any, Any]:
+        array = np.full(3, value)
+        array.flags.writeable = False
+        return array
+
+    rows = Nested(frozen(1), {"log_prob": frozen(2), "carry": (frozen(3), Nested(frozen(4), {}))})
+    kept = writable(Experience(rows, 3, Episodes([], []), 0, 0))
+    found, before = dict(arrays("rows", kept.rows)), dict(arrays("rows", rows))
+    assert kept.rows.mask is None and found.keys() == before.keys()
+    for name, array in found.items():
+        array += 1
+        np.testing.assert_array_equal(array, before[name] + 1)
+    deepest = kept.rows.extras["carry"][1].obs
+    deepest += 1
+    np.testing.assert_array_equal(deepest, np.full(3, 5.0))
 
 
 # Clusters -------------------------------------------------------------------------------------------------------------
@@ -388,10 +415,7 @@ def test_a_signal_saves_and_leaves_no_process_behind(
         _, errors = process.communicate(timeout=60)
     assert process.returncode == code, errors
     assert state(run)["loop"]["steps"] > 0
-    until = time.monotonic() + 10
-    while left := [pid for pid in family if alive(pid)]:
-        assert time.monotonic() < until, left
-        time.sleep(0.1)
+    assert_all_gone(family)
 
 
 @pytest.mark.ray
@@ -430,3 +454,149 @@ def test_a_run_joins_a_cluster_and_leaves_it_running(tmp_path: Path, monkeypatch
     assert train(raw("ppo"), tmp_path / "local") == 0
     for name in ("one", "two"):
         assert_same_run(tmp_path / "local", tmp_path / name)
+
+
+ENDLESS = {"steps": 10_000_000, "checkpoint": {"every": 0}, "evaluation": {"every": 0}, "compile": "off"}
+
+
+@contextmanager
+def under_way(run: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], dict[int, str]]]:
+    """An endless run on Ray of its own, once it trains, and the names of the processes that it has started."""
+    request = command(
+        write(run.with_suffix(".yaml"), raw("ppo", **ENDLESS)), "--run-dir", run, "runtime.kind=ray", *more
+    )
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    with subprocess.Popen(request, cwd=ROOT, env=surroundings, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            until = time.monotonic() + 120
+            while not (run / "metrics.jsonl").exists():
+                assert process.poll() is None and time.monotonic() < until
+                time.sleep(0.1)
+            yield process, {pid: name_of(pid) for pid in descendants(process.pid)}
+        finally:
+            process.kill()
+
+
+def name_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode().rpartition("/")[2]
+
+
+def pid_of(name: str, family: dict[int, str]) -> int:
+    (pid,) = [pid for pid, known in family.items() if known == name]
+    return pid
+
+
+def assert_all_gone(pids: Iterable[int]) -> None:
+    until = time.monotonic() + 10
+    while left := [pid for pid in pids if alive(pid)]:
+        assert time.monotonic() < until, left
+        time.sleep(0.1)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_run_whose_gcs_dies_is_saved_and_says_so(tmp_path: Path) -> None:
+    with under_way(tmp_path / "run") as (process, family):
+        os.kill(pid_of("gcs_server", family), signal.SIGKILL)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 1, errors
+        assert "error: Ray can't go on: its GCS no longer answers" in errors and "is saved in" in errors
+        assert_all_gone(family)
+    assert state(tmp_path / "run")["loop"]["steps"] > 0
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_run_whose_raylet_dies_ends_and_can_go_on(tmp_path: Path) -> None:
+    """It is saved and says so, unless the raylet dies within a call of Ray, which then ends the process itself."""
+    with under_way(tmp_path / "run") as (process, family):
+        os.kill(pid_of("raylet", family), signal.SIGKILL)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 1, errors
+        assert_all_gone(family)
+    said = "error: Ray can't go on: its raylet has died" in errors
+    assert (state(tmp_path / "run")["loop"]["steps"] > 0) == said
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_run_that_is_killed_leaves_no_process_of_ray(tmp_path: Path) -> None:
+    with under_way(tmp_path / "run") as (process, family):
+        assert any("ray::" in name for name in family.values())
+        process.kill()
+        process.communicate(timeout=60)
+        assert_all_gone(family)
+
+
+CLUSTER = """
+import sys
+from ray.cluster_utils import Cluster
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "node_ip_address": "127.0.0.1"})
+nodes = [cluster.add_node(num_cpus=2, node_ip_address="127.0.0.1") for _ in range(2)]
+print(cluster.address, flush=True)
+for line in sys.stdin:
+    if line.strip() == "node":
+        cluster.remove_node(nodes.pop(), allow_graceful=False)
+    else:
+        cluster.remove_node(cluster.head_node, allow_graceful=False)
+    print("gone", flush=True)
+cluster.shutdown()
+"""
+
+
+@contextmanager
+def cluster() -> Iterator[tuple[str, Callable[[str], None]]]:
+    """The address of a cluster of a head without processors and two nodes, all on loopback, and how to kill one."""
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    surroundings["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+    with subprocess.Popen(
+        [sys.executable, "-c", CLUSTER], env=surroundings, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        stdin, stdout = process.stdin, process.stdout
+
+        def answer() -> str:
+            while line := stdout.readline():
+                if line.startswith(("127.", "gone")):
+                    return line.strip()
+            raise AssertionError("the cluster has died")
+
+        def kill(what: str) -> None:
+            stdin.write(f"{what}\n")
+            stdin.flush()
+            assert answer() == "gone"
+
+        yield answer(), kill
+        stdin.close()
+        process.wait(60)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_cluster_on_loopback_is_joined_a_node_that_dies_takes_one_restart_and_a_head_that_dies_ends_the_run(
+    tmp_path: Path,
+) -> None:
+    with cluster() as (address, kill):
+        joining = time.monotonic()
+        with under_way(tmp_path / "run", f"runtime.address={address}", "logging.every=500") as (process, _):
+            assert time.monotonic() - joining < 60
+            kill("node")
+            until = time.monotonic() + 120
+            while (used := lines(tmp_path / "run")[-1].get("fleet/restarts", 0)) == 0:
+                assert process.poll() is None and time.monotonic() < until
+                time.sleep(0.2)
+            later = len(lines(tmp_path / "run")) + 3
+            while len(lines(tmp_path / "run")) < later:
+                assert process.poll() is None and time.monotonic() < until
+                time.sleep(0.2)
+            used = lines(tmp_path / "run")[-1]["fleet/restarts"]
+            assert 1 <= used <= 2, "one for each actor that lived there"
+            kill("head")
+            _, errors = process.communicate(timeout=60)
+            assert process.returncode == 1, errors
+            assert "error: Ray can't go on: its " in errors
+    assert state(tmp_path / "run")["loop"]["steps"] > 0
