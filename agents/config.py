@@ -132,6 +132,22 @@ class NetworkOptions(Config):
         return {"hidden": layer_bytes(None if behind_convolutions else world, self.hidden)}
 
 
+class CoderOptions(Config):
+    kind: Literal["dense", "convolutional"] = "dense"
+    """linear layers, or convolutions that halve pictures"""
+    hidden: Several[Count] = (64,)
+    """widths of the hidden layers from the data to the codes (dense), and back in the opposite order; none: linear"""
+    channels: Several[Count] = (32, 64)
+    """channels behind each halving (convolutional)"""
+    activation: Activation = "relu"
+    """nonlinearity between layers"""
+
+    def footprint(self, run: Any, world: Shown) -> Footprint:
+        if self.kind == "dense":
+            return {"hidden": layer_bytes(None, self.hidden)}
+        return {"channels": 16 * layer_bytes(None, self.channels)}  # of 4 x 4
+
+
 class NormalizeOptions(Config):
     observations: bool = False
     """subtract the running mean of observations and divide by their running deviation"""

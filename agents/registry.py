@@ -75,6 +75,9 @@ ALGORITHMS = {
         "agents.tabular.configs.dynamic_programming", "DynamicProgramming", "agents.tabular.dynamic_programming"
     ),
     "fit": Entry("agents.fitting.configs.fit", "Fit", "agents.fitting.fit"),
+    "autoencoder": Entry("agents.fitting.configs.autoencoder", "Autoencoder", "agents.fitting.autoencoder"),
+    "vae": Entry("agents.fitting.configs.vae", "VAE", "agents.fitting.vae"),
+    "gan": Entry("agents.fitting.configs.gan", "GAN", "agents.fitting.gan"),
 }
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from experiment.clocks import Clocks, Timetable
-from experiment.metrics import was_written
+from experiment.metrics import Picture, was_written
 from experiment.run import Failure as Failure  # which a course may raise
 from experiment.run import Progress, Run
 from experiment.saving import Saving
@@ -68,9 +68,9 @@ class Course(Stateful, Protocol):
         """Of the steps since the last call; known without effort."""
         ...
 
-    def evaluate(self) -> Mapping[str, float]:
-        """How far it has come, by measurements that don't disturb it. Raises `experiment.stop.Stopped` where it is told
-        to stop."""
+    def evaluate(self) -> Mapping[str, float | Picture]:
+        """How far it has come, by measurements that don't disturb it, and pictures to look at. Raises
+        `experiment.stop.Stopped` where it is told to stop."""
         ...
 
     def close(self) -> None: ...

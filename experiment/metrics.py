@@ -2,6 +2,7 @@
 
     metrics = Metrics(run_directory, console=True)
     metrics.write(steps, {"rollout/ep_rew_mean": 21.5, "train/loss": 0.3})
+    metrics.write(steps, {"eval/samples": picture})         # [H, W, C] uint8, of 1 or 3 channels: TensorBoard alone
 
 The step is the number of environment steps. A metric that has no value is left out; NaN and infinity are no values.
 A sink that fails (the disk is full, TensorBoard isn't there) is reported once and gets no more writes.
@@ -19,7 +20,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, SupportsFloat
 
+import numpy as np
+from numpy.typing import NDArray
+
+from experiment.png import png
+
 Values = Mapping[str, int | float]
+Picture = NDArray[np.uint8]
 LINES = "metrics.jsonl"
 
 
@@ -43,9 +50,14 @@ class Metrics:
         self._step = -1  # of the last write
         self._valueless: set[str] = set()
 
-    def write(self, step: int, values: Mapping[str, SupportsFloat]) -> None:
-        """Values are numbers or 0-d arrays or tensors. Warns of each name once that has come without a value."""
-        plain = {name: value if type(value) is int else float(value) for name, value in values.items()}
+    def write(self, step: int, values: Mapping[str, SupportsFloat | Picture]) -> None:
+        """Values are numbers, 0-d arrays or tensors, or pictures. Warns of each name once that has come without a
+        value."""
+        pictures = {name: value for name, value in values.items() if isinstance(value, np.ndarray) and value.ndim == 3}
+        if pictures:
+            self._attempt("TensorBoard", lambda _: self._events.show(int(step), pictures))
+        numbers: Any = {name: value for name, value in values.items() if name not in pictures}
+        plain = {name: value if type(value) is int else float(value) for name, value in numbers.items()}
         finite = {name: value for name, value in plain.items() if math.isfinite(value)}
         for name in plain.keys() - finite.keys() - self._valueless:
             self._valueless.add(name)
@@ -141,11 +153,16 @@ class _Events:
     def write(self, step: int, values: Values) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        if self._records is None:
-            self._open()
-        scalars = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
-        self._record(step=step, summary=Summary(value=scalars))
-        self.flush()
+        self._add(step, [Summary.Value(tag=name, simple_value=value) for name, value in values.items()])
+
+    def show(self, step: int, pictures: Mapping[str, Picture]) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        images = {
+            name: Summary.Image(height=p.shape[0], width=p.shape[1], colorspace=p.shape[2], encoded_image_string=png(p))
+            for name, p in pictures.items()
+        }
+        self._add(step, [Summary.Value(tag=name, image=image) for name, image in images.items()])
 
     def purge(self, step: int) -> None:
         """Tell TensorBoard, in the file that is opened next, to forget what it has read from this step on."""
@@ -160,6 +177,14 @@ class _Events:
         if self._records is not None:
             self._records.close()
             self._records = None
+
+    def _add(self, step: int, values: list[Any]) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        if self._records is None:
+            self._open()
+        self._record(step=step, summary=Summary(value=values))
+        self.flush()
 
     def _open(self) -> None:
         from tensorboard.compat.proto.event_pb2 import SessionLog

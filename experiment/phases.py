@@ -11,10 +11,12 @@ Steps are counted over all phases, each in its own unit. Metrics carry the name 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from experiment.course import Course, State
+from experiment.metrics import Picture
 
+Value = TypeVar("Value")
 Make = Callable[[Mapping[str, Course]], Course]
 
 
@@ -74,10 +76,10 @@ class Phases:
     def metrics(self) -> Mapping[str, float]:
         return self._named(self.now.metrics())
 
-    def evaluate(self) -> Mapping[str, float]:
+    def evaluate(self) -> Mapping[str, float | Picture]:
         return self._named(self.now.evaluate())
 
-    def _named(self, metrics: Mapping[str, float]) -> Mapping[str, float]:
+    def _named(self, metrics: Mapping[str, Value]) -> Mapping[str, Value]:
         return {f"{self.phase.name}/{name}": value for name, value in metrics.items()}
 
     def close(self) -> None:

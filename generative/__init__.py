@@ -1,1 +1,1 @@
-"""Networks that model data. Autoencoders, GANs and world models will live here; nothing does yet."""
+"""Networks that model data: autoencoders, variational ones, adversaries, and how far from the data samples are."""

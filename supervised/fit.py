@@ -4,7 +4,7 @@
         return {"loss": squared(trained.flat.call(parameters, inputs), targets)}, {}
 
     trained = Trained(network, loss, {"loss": 1.0})
-    fit = Fit(trained, (inputs, targets), held_out, batch=64, rate=lambda progress: 1e-3, budget=10_000, rng=rng)
+    fit = Fitting(trained, (inputs, targets), held_out, batch=64, rate=lambda progress: 1e-3, budget=10_000, rng=rng)
     fit.advance(10_000)
     fit.evaluate()  # {"eval/loss": 0.25}
 
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from supervised.trained import Trained
 
 Array = NDArray[Any]
+Vary = Callable[[np.random.Generator, Sequence[Array]], Sequence[Array]]
 PATIENCE = 0.5  # seconds of updates after which whoever drives looks up, for a signal or a progress bar
 CHUNK = 16_384  # held-out rows that are looked at at once
 
@@ -34,7 +35,8 @@ class Fitting:
     in the end and makes no whole batch waits for the next epoch.
 
     rows, held_out: columns [n, ...] each, as `trained`'s loss takes them; rate: the step size by progress, from 0 to 1
-    after `budget` updates. Raises ValueError where the rows make no batch, or none are held out.
+    after `budget` updates; vary: what is learned from columns that were drawn, such as noise beside them; show:
+    pictures to look at. Raises ValueError where the rows make no batch, or none are held out.
     """
 
     unit = "updates"
@@ -48,8 +50,10 @@ class Fitting:
         rate: Callable[[float], float],
         budget: int,
         rng: np.random.Generator,
+        vary: Vary = lambda rng, columns: columns,
+        show: Callable[[], Mapping[str, Array]] = dict,
     ) -> None:
-        self.trained, self.rows, self.held_out = trained, rows, held_out
+        self.trained, self.rows, self.held_out, self.vary, self.show = trained, rows, held_out, vary, show
         self.batch, self.rate, self.budget, self.rng = batch, rate, budget, rng
         self.size, _ = _count(f"rows in batches of {batch}", rows, batch), _count("held-out rows", held_out, 1)
         self.steps = self.epochs = 0  # updates, and whole epochs
@@ -71,12 +75,16 @@ class Fitting:
 
     def update(self) -> None:
         """Learn from the next batch."""
+        self.trained.update(self.rate(self.progress), *self.vary(self.rng, self.next()))
+        self.steps += 1
+
+    def next(self) -> list[Array]:
+        """The next batch of the epoch, or the first one of another."""
         if self.place + self.batch > self.size:
             self.epochs, self.order, self.place = self.epochs + 1, self.rng.permutation(self.size), 0
         index = self.latest = self.order[self.place : self.place + self.batch]
-        self.trained.update(self.rate(self.progress), *(column[index] for column in self.rows))
         self.place += self.batch
-        self.steps += 1
+        return [column[index] for column in self.rows]
 
     @property
     def progress(self) -> float:
@@ -103,14 +111,15 @@ class Fitting:
             "train/n_updates": self.steps,
         }
 
-    def evaluate(self) -> Mapping[str, float]:
-        """Of the held-out rows."""
-        size, sums = len(self.held_out[0]), dict[str, float]()
+    def evaluate(self) -> Mapping[str, float | Array]:
+        """Of the held-out rows, which always vary in the same way."""
+        size, sums, rng = len(self.held_out[0]), dict[str, float](), np.random.default_rng(0)
         for start in range(0, size, CHUNK):
-            part = [column[start : start + CHUNK] for column in self.held_out]
+            part = self.vary(rng, [column[start : start + CHUNK] for column in self.held_out])
             for name, mean in self.trained.measure(*part).items():
                 sums[name] = sums.get(name, 0.0) + mean * len(part[0])
-        return {f"eval/{name}": total / size for name, total in sums.items()}
+        found: dict[str, float | Array] = {name: total / size for name, total in sums.items()}
+        return {f"eval/{name}": value for name, value in {**found, **self.show()}.items()}
 
     def close(self) -> None:
         """Nothing is held."""

@@ -63,12 +63,14 @@ class Trained:
         regularization: float = 0.0,
         max_gradient_norm: float | None = None,
         adam_epsilon: float = 1e-8,
+        adam_decay: tuple[float, float] = (0.9, 0.999),
         compiled: bool = False,
     ) -> None:
         self.loss, self.coefficients, self.measures = loss, dict(coefficients), dict.fromkeys(measures)
         self.regularization, self.limit, self.epsilon = regularization, max_gradient_norm, adam_epsilon
         whole = ["loss"] if len(coefficients) > 1 else []
         norm = [] if max_gradient_norm is None else ["gradient_norm"]
+        self.decay = adam_decay
         self.names = [*whole, *coefficients, *measures, *norm]
         self.flat = Flat(module)
         parameters = self.flat.parameters
@@ -111,7 +113,7 @@ class Trained:
         """Adam's step. active: a 0-d tensor; where it is 0 all stays as it was."""
         moving = (state.parameters, *state.adam)
         before = [] if active is None else [tensor.clone() for tensor in moving]
-        state.parameters.sub_(rate * state.adam.step(gradient, self.epsilon))
+        state.parameters.sub_(rate * state.adam.step(gradient, self.epsilon, self.decay))
         if active is not None:
             for tensor, old in zip(moving, before, strict=True):
                 tensor.copy_(torch.where(active > 0, tensor, old))

@@ -8,17 +8,18 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+Weighted = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU, "elu": nn.ELU}
 
 
-def orthogonal(layer: nn.Linear | nn.Conv2d, gain: float, generator: torch.Generator) -> None:
+def orthogonal(layer: Weighted, gain: float, generator: torch.Generator) -> None:
     """Orthogonal weights and zero bias (Saxe et al. 2014, https://arxiv.org/abs/1312.6120)."""
     nn.init.orthogonal_(layer.weight, gain, generator=generator)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
 
 
-def fan_in_uniform(layer: nn.Linear | nn.Conv2d, generator: torch.Generator) -> None:
+def fan_in_uniform(layer: Weighted, generator: torch.Generator) -> None:
     """Weights and bias uniform in +-1/sqrt(fan in), as in DDPG (Lillicrap et al. 2016) and torch's own layers."""
     bound = 1 / math.sqrt(layer.weight[0].numel())
     nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
@@ -29,7 +30,7 @@ def fan_in_uniform(layer: nn.Linear | nn.Conv2d, generator: torch.Generator) -> 
 def initialize(module: nn.Module, scheme: str, generator: torch.Generator) -> None:
     """Initialize every linear and convolutional layer: `orthogonal` (gain sqrt 2) or `fan_in`."""
     for layer in module.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d):
+        if isinstance(layer, Weighted):
             if scheme == "orthogonal":
                 orthogonal(layer, math.sqrt(2), generator)
             else:

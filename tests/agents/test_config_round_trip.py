@@ -24,6 +24,9 @@ WORLDS: dict[str, dict[str, Any]] = {
     "tabular_prediction": {"mdp": "random_walk"},
     "tabular_control": {"mdp": "cliff_walking"},
     "fit": {"data": "iris"},
+    "autoencoder": {"data": "digits"},
+    "vae": {"data": "digits"},
+    "gan": {"data": "ring"},
     "bandit": {},
 }
 GAME = {"game": "kuhn_poker"}

@@ -326,6 +326,9 @@ MEANING = {  # with another value the run would go on, but what it saved would m
     "tabular_control": ["method", "episode_limit", "initial"],
     "dynamic_programming": ["mdp"],
     "fit": ["held_out", "network.activation"],
+    "autoencoder": ["held_out", "network.activation"],
+    "vae": ["held_out", "network.activation", "likelihood"],
+    "gan": ["held_out", "generator.activation", "conditional"],
 }
 NOTHING = {  # what nothing that is saved depends on
     "ppo": ["learner.discount", "rollout.steps"],
@@ -347,6 +350,9 @@ NOTHING = {  # what nothing that is saved depends on
     "tabular_control": ["step_size", "epsilon", "discount", "planning"],
     "dynamic_programming": ["method", "discount", "tolerance", "temperature"],
     "fit": ["learner.batch_size", "learner.loss", "learner.regularization"],
+    "autoencoder": ["learner.batch_size", "given", "noise"],
+    "vae": ["learner.beta", "learner.free_bits"],
+    "gan": ["learner.loss", "learner.penalty", "learner.turns", "learner.momentum"],
 }
 
 

@@ -13,6 +13,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from experiment.metrics import Metrics
+from experiment.png import png
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -41,6 +42,20 @@ def test_a_write_reaches_file_tensorboard_and_console(tmp_path: Path, capsys: py
     metrics.close()
     printed = capsys.readouterr().out
     assert [part in printed for part in ("step 1,000", "rollout/", "ep_rew_mean", "21.5", "200")] == [True] * 5
+
+
+def test_pictures_go_to_tensorboard_alone(tmp_path: Path) -> None:
+    picture = np.zeros((3, 4, 1), np.uint8)
+    metrics = Metrics(tmp_path, console=False)
+    metrics.write(7, {"eval/samples": picture, "eval/loss": 0.5})
+    metrics.write(8, {"eval/samples": picture})
+    metrics.close()
+    assert lines(tmp_path) == [{"step": 7, "eval/loss": 0.5}]
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    images = events.Images("eval/samples")
+    assert [(image.step, image.height, image.width) for image in images] == [(7, 3, 4), (8, 3, 4)]
+    assert images[0].encoded_image_string == png(picture)
 
 
 def test_without_console_nothing_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,1 +1,1 @@
-"""Configs of the algorithms that learn action values, one file each, and beside each a YAML of tiny runs."""
+"""Configs of fits to data, one file each, and beside each a YAML of tiny runs."""
