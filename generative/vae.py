@@ -1,7 +1,7 @@
 """Variational autoencoders (Kingma and Welling 2014, https://arxiv.org/abs/1312.6114): an encoder that says which codes
 an input may have come from, a decoder that says which inputs a code may become, and a bound on log p(x).
 
-    vae = VAE(encoder, decoder, "gaussian")               # the encoder puts out [B, 8]
+    vae = VariationalAutoencoder(encoder, decoder, "gaussian")               # the encoder puts out [B, 8]
     posterior = vae.posterior(x)                            # means and log variances [B, 4]
     z = posterior.at(noise)                                 # [B, 4], noise standard normal
     elbo = -vae.surprise(x, vae.decoder(z)) - divergence(posterior).sum(-1)
@@ -59,7 +59,7 @@ def importance_bound(log_weights: Tensor) -> Tensor:
     return log_weights.logsumexp(0) - math.log(len(log_weights))
 
 
-class VAE(nn.Module):
+class VariationalAutoencoder(nn.Module):
     """x [B, *shape], noise [B, Z] -> (posterior, how surprising x is: -log p(x | z) [B]).
 
     likelihood: "gaussian" around the decoder's output, with one variance for all of it that is learned; "bernoulli",

@@ -16,14 +16,14 @@ from torch import Tensor
 
 from agents.api import Algorithm
 from agents.config import Experiment
-from agents.fitting.configs.vae import VAE as Config
+from agents.fitting.configs.vae import VAE
 from agents.maths.schedules import value as scheduled
 from agents.parts.coding import coders, compared
 from envs.api import Array
 from experiment.course import Course
 from experiment.seeding import Seeds
 from generative.examples import Examples, examples
-from generative.vae import VAE, divergence, with_free_bits
+from generative.vae import VariationalAutoencoder, divergence, with_free_bits
 from supervised.accelerate import device_of, pays_off, use_cpu
 from supervised.fit import Fitting
 from supervised.pictures import tiled
@@ -32,7 +32,7 @@ from supervised.trained import Found, Trained
 SILENT = 0.01  # nats; a code that says no more has collapsed
 
 
-def course(config: Config, seeds: Seeds, build: Callable[[Experiment], Course]) -> Fitting:
+def course(config: VAE, seeds: Seeds, build: Callable[[Experiment], Course]) -> Fitting:
     """Ready to begin. Raises ValueError where data and network don't fit together."""
     use_cpu(config.threads)
     data = examples(config.data, config.held_out, seeds.generator("data", "held out"))
@@ -71,7 +71,7 @@ def course(config: Config, seeds: Seeds, build: Callable[[Experiment], Course]) 
     )
 
 
-def variational(config: Config, data: Examples, seeds: Seeds) -> tuple[VAE, Trained]:
+def variational(config: VAE, data: Examples, seeds: Seeds) -> tuple[VariationalAutoencoder, Trained]:
     """The network, and its loss of (inputs, noise)."""
     options = config.learner
 
@@ -82,7 +82,7 @@ def variational(config: Config, data: Examples, seeds: Seeds) -> tuple[VAE, Trai
         return terms, {"elbo": -surprise - said.sum(-1), "active": (said.mean(0) > SILENT).float().sum()}
 
     device = device_of(config.device)
-    network = VAE(
+    network = VariationalAutoencoder(
         *coders(config.network, data.train.inputs.shape[1:], 2 * config.latent, config.latent, seeds), config.likelihood
     ).to(device)
     compiled = pays_off(config.compile, config.steps, device)
@@ -91,4 +91,4 @@ def variational(config: Config, data: Examples, seeds: Seeds) -> tuple[VAE, Trai
     return network, trained
 
 
-ALGORITHM = Algorithm[Config](course=course)
+ALGORITHM = Algorithm[VAE](course=course)

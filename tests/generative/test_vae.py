@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from generative.vae import VAE, Posterior, divergence, importance_bound, normal_log_prob, with_free_bits
+from generative.vae import (
+    Posterior,
+    VariationalAutoencoder,
+    divergence,
+    importance_bound,
+    normal_log_prob,
+    with_free_bits,
+)
 
 
 class Given(nn.Module):
@@ -21,11 +28,11 @@ class Given(nn.Module):
         return self.numbers.expand(len(x), -1)
 
 
-def linear(mean: float, variance: float) -> VAE:
+def linear(mean: float, variance: float) -> VariationalAutoencoder:
     """x = 2 z + e, both normal with variance 1, and a posterior that is as given."""
     decoder = nn.Linear(1, 1, bias=False, dtype=torch.float64)
     nn.init.constant_(decoder.weight, 2.0)
-    vae = VAE(Given(mean, float(np.log(variance))), decoder, "gaussian")
+    vae = VariationalAutoencoder(Given(mean, float(np.log(variance))), decoder, "gaussian")
     return vae.double()
 
 
@@ -33,7 +40,7 @@ X = torch.full((1, 1), 1.5, dtype=torch.float64)
 EVIDENCE = -1.948657489
 
 
-def elbo(vae: VAE, points: int = 40) -> float:
+def elbo(vae: VariationalAutoencoder, points: int = 40) -> float:
     """Exact, by quadrature."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(points)
     noise = torch.from_numpy(nodes)[:, None]
@@ -86,7 +93,7 @@ def test_the_mean_of_importance_weights() -> None:
 
 
 def test_bernoulli_pixels() -> None:
-    vae = VAE(Given(0.0, 0.0), nn.Identity(), "bernoulli")
+    vae = VariationalAutoencoder(Given(0.0, 0.0), nn.Identity(), "bernoulli")
     logits, x = torch.tensor([[[0.0, 2.0]]]), torch.tensor([[[1.0, 0.0]]])
     expected = np.log(2) + np.log1p(np.exp(2))
     assert vae.surprise(x, logits).tolist() == pytest.approx([expected])

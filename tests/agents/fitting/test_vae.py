@@ -10,7 +10,7 @@ import torch
 
 from agents.registry import parse
 from agents.wiring import build
-from generative.vae import VAE, divergence
+from generative.vae import VariationalAutoencoder, divergence
 from supervised.fit import Fitting
 
 pytest.importorskip("sklearn")
@@ -32,7 +32,7 @@ def made(**changes: Any) -> Fitting:
     return course
 
 
-def bound(vae: VAE, x: torch.Tensor) -> float:
+def bound(vae: VariationalAutoencoder, x: torch.Tensor) -> float:
     """The mean ELBO of a linear decoder, exactly: E |x - W z - b|^2 = |x - W mu - b|^2 + sum sigma^2 |w|^2."""
     posterior = vae.posterior(x)
     weight = vae.decoder.get_parameter("1.weight")
@@ -51,7 +51,7 @@ def test_the_bound_of_a_linear_one_ends_at_the_likelihood_of_principal_component
     while course.steps < course.budget:
         course.update()
     vae = course.trained.flat.module
-    assert isinstance(vae, VAE)
+    assert isinstance(vae, VariationalAutoencoder)
     x = course.rows[0].reshape(len(course.rows[0]), -1).astype(np.float64)
     with torch.no_grad():
         reached = bound(vae.double(), torch.from_numpy(course.rows[0]).double())
