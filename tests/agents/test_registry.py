@@ -56,8 +56,6 @@ def test_an_unknown_algorithm_is_refused_with_what_was_meant() -> None:
 
 # Names ----------------------------------------------------------------------------------------------------------------
 
-OTHERS = ("agents.search", "agents.alphazero")  # rooms in which sections are still called as what they configure
-
 
 def sections() -> set[str]:
     """Names of all sections of all configs, but for the experiments themselves."""
@@ -67,7 +65,6 @@ def sections() -> set[str]:
     while waiting:
         waiting += (models := waiting.pop().__subclasses__())
         found |= {m.__name__ for m in models if not issubclass(m, Experiment) and ".config" in m.__module__}
-        found -= {m.__name__ for m in models if m.__module__.startswith(OTHERS)}
     return found
 
 

@@ -20,7 +20,7 @@ class MonteCarloReturns(Config):
     """where another policy acts: weigh returns by their importance, or average with it as weights"""
 
 
-class Steps(Config):
+class NStepReturns(Config):
     name: Literal["td"] = "td"
     """towards n rewards and the value of where they led"""
     n: Positive = 1
@@ -37,7 +37,7 @@ class Traces(Config):
     added to, the values change at its end; forward: the same from the definition, without traces"""
 
 
-Target = MonteCarloReturns | Steps | Traces
+Target = MonteCarloReturns | NStepReturns | Traces
 
 
 class TabularPrediction(OfMDP):
@@ -47,7 +47,7 @@ class TabularPrediction(OfMDP):
     """episodes of each run"""
     runs: Fixed[Positive] = 100
     """independent learners, side by side"""
-    method: Fixed[Annotated[Target, Field(discriminator="name")]] = Steps()
+    method: Fixed[Annotated[Target, Field(discriminator="name")]] = NStepReturns()
     """what a value is moved towards"""
     step_size: PositiveFloat | Schedule | None = 0.1
     """value += step_size * (target - value), divided by `tilings`; null is 1 / n for the n-th time"""

@@ -58,7 +58,7 @@ class Method(NamedTuple):
     planning: int
 
 
-class Rates(NamedTuple):
+class StepRates(NamedTuple):
     """In an episode."""
 
     step: float  # 0: 1 / n
@@ -175,7 +175,7 @@ def remember(tables: Tables, state: int, action: int, next_state: int, reward: f
 
 
 @inner
-def plan(outcomes: Outcomes, method: Method, tables: Tables, rates: Rates, streams: Array, run: int) -> None:
+def plan(outcomes: Outcomes, method: Method, tables: Tables, rates: StepRates, streams: Array, run: int) -> None:
     """Learn again from pairs that were tried. Sutton & Barto, section 8.2."""
     for _ in range(method.planning):
         pair = tables.tried[1 + below(streams, run, tables.tried[0])]
@@ -189,7 +189,7 @@ def plan(outcomes: Outcomes, method: Method, tables: Tables, rates: Rates, strea
 
 @inner
 def td_episode(
-    outcomes: Outcomes, behaviour: Array, method: Method, rates: Rates, tables: Tables, streams: Array, run: int
+    outcomes: Outcomes, behaviour: Array, method: Method, rates: StepRates, tables: Tables, streams: Array, run: int
 ) -> tuple[float, int]:
     """Learn from each step of an episode; its return and its length. Where it is cut off, its last state goes on."""
     state, returned = begin(outcomes, uniform(streams, run)), 0.0
@@ -283,7 +283,7 @@ def mc_episode(
     outcomes: Outcomes,
     behaviour: Array,
     method: Method,
-    rates: Rates,
+    rates: StepRates,
     tables: Tables,
     space: Episode,
     first: Array,
@@ -340,7 +340,7 @@ def control(
             tables.tried[run],
         )
         for number in range(len(steps)):
-            rates = Rates(steps[number], epsilons[number])
+            rates = StepRates(steps[number], epsilons[number])
             if method.kind >= MONTE_CARLO:
                 found = mc_episode(outcomes, behaviour, method, rates, own, space, first, streams, run)
             else:

@@ -26,7 +26,7 @@ import numpy as np
 from agents.api import Algorithm
 from agents.maths.bellman import evaluate
 from agents.parts.state import Assembled
-from agents.tabular.configs.tabular_prediction import MonteCarloReturns, Steps, TabularPrediction, Target
+from agents.tabular.configs.tabular_prediction import MonteCarloReturns, NStepReturns, TabularPrediction, Target
 from agents.tabular.samples.episodes import (
     Episode,
     Features,
@@ -75,7 +75,7 @@ class Learned(NamedTuple):
 def compiled(target: Target) -> Method:
     if isinstance(target, MonteCarloReturns):
         return Method(FIRST if target.visits == "first" else EVERY, weighted=target.importance == "weighted")
-    if isinstance(target, Steps):
+    if isinstance(target, NStepReturns):
         return Method(N_STEP, n=target.n)
     return Method(VIEWS[target.view], decay=target.decay)
 

@@ -11,7 +11,7 @@ from agents.maths.bellman import evaluate
 from agents.maths.schedules import Schedule
 from agents.tabular.configs.tabular_prediction import (
     MonteCarloReturns,
-    Steps,
+    NStepReturns,
     TabularPrediction,
     Target,
     Traces,
@@ -86,7 +86,7 @@ def test_methods_are_their_definitions(terminated: bool, on_policy: bool) -> Non
                 importance = np.prod(e.ratio[t : t + n])
                 error = n_step_return(e, t, n, discount, x @ w) - x[e.state[t]] @ w
                 w += step * importance * error * x[e.state[t]]
-            np.testing.assert_allclose(learned(e, Steps(n=n), features, first, step, discount), w, rtol=1e-10)
+            np.testing.assert_allclose(learned(e, NStepReturns(n=n), features, first, step, discount), w, rtol=1e-10)
         w, z = first.copy(), np.zeros(features.size)
         for t in range(12):
             v, future = x @ w, 0.0 if terminated and t == 11 else (x @ w)[e.state[t + 1]]
@@ -163,7 +163,7 @@ def test_dutch_traces_are_the_online_lambda_return_algorithm() -> None:
 def test_lambda_zero_is_td_and_lambda_one_is_monte_carlo(view: Any) -> None:
     """The latter where no state is seen twice; what is learned at the end of an episode is TD without looking again."""
     e = Episode(np.arange(7), np.zeros(6, np.int64), np.arange(6.0), np.ones(6), True)
-    td = learned(e, Steps(), tilings(7), np.ones(7), 0.1, 0.9)
+    td = learned(e, NStepReturns(), tilings(7), np.ones(7), 0.1, 0.9)
     np.testing.assert_allclose(learned(e, Traces(decay=0, view=view), tilings(7), np.ones(7), 0.1, 0.9), td, atol=1e-12)
     mc = learned(e, MonteCarloReturns(), tilings(7), np.ones(7), 0.1, 0.9)
     if view in ("offline", "forward", "dutch"):
@@ -182,7 +182,7 @@ def test_driving_home() -> None:
     np.testing.assert_array_equal(rewards, home.outcomes.reward)
     e = Episode(np.arange(6), np.zeros(5, np.int64), rewards, np.ones(5), True)
     mc = learned(e, MonteCarloReturns(), tilings(6), predicted, 1.0) - predicted
-    td = learned(e, Steps(), tilings(6), predicted, 1.0) - predicted
+    td = learned(e, NStepReturns(), tilings(6), predicted, 1.0) - predicted
     assert mc[:5].tolist() == [13, 3, 8, 3, 0]
     assert td[:5].tolist() == [10, -5, 5, 3, 0] and td.sum() == 13  # TD errors sum to the error of the first state
 
@@ -215,7 +215,9 @@ def test_monte_carlo_finds_the_values_of_the_walk(visits: Any) -> None:
     assert (runs.values()[:, [0, 6]] == 0).all() and runs.errors().mean() < 0.06
 
 
-@pytest.mark.parametrize("method", [Steps(), Steps(n=3), Traces(decay=0.8), Traces(decay=0.8, view="replacing")])
+@pytest.mark.parametrize(
+    "method", [NStepReturns(), NStepReturns(n=3), Traces(decay=0.8), Traces(decay=0.8, view="replacing")]
+)
 def test_temporal_differences_find_the_values_of_the_walk(method: Target) -> None:
     falling = Schedule(kind="exponential", start=0.2, end=0.002)
     runs = predictor("random_walk", method, step_size=falling, runs=50, initial=0.5, steps=4000)
@@ -225,7 +227,7 @@ def test_temporal_differences_find_the_values_of_the_walk(method: Target) -> Non
 
 def test_td_is_better_than_monte_carlo_on_the_walk() -> None:
     """Sutton & Barto, example 6.2, 100 episodes from 0.5."""
-    td = predictor("random_walk", Steps(), step_size=0.05, initial=0.5)
+    td = predictor("random_walk", NStepReturns(), step_size=0.05, initial=0.5)
     mc = predictor("random_walk", MonteCarloReturns(visits="every"), step_size=0.02, initial=0.5)
     for runs in (td, mc):
         runs.iterate(100)
@@ -236,7 +238,7 @@ def test_numbers_of_steps_in_between_are_best() -> None:
     """Sutton & Barto, figure 7.2: 19 states, the first ten episodes."""
     walk, errors = "random_walk(states=19,left=-1.0)", list[float]()
     for n in (1, 4, 64):
-        runs = predictor(walk, Steps(n=n), step_size=0.4)
+        runs = predictor(walk, NStepReturns(n=n), step_size=0.4)
         by_episode = []
         for _ in range(10):
             runs.iterate(1)
@@ -256,7 +258,7 @@ def test_what_one_state_costs_does_not_depend_on_the_others() -> None:
 def test_what_is_cut_off_goes_on_by_its_last_state() -> None:
     """Reward 1 without end, discount 0.9, cut off after five steps: 10. As if that were the end: 4.0951."""
     endless = MDP.of("endless", {("here", "stay"): [(1.0, "here", 1.0)]})
-    for method in (MonteCarloReturns(), Steps(n=2), Steps(n=9), Traces()):
+    for method in (MonteCarloReturns(), NStepReturns(n=2), NStepReturns(n=9), Traces()):
         options = TabularPrediction(mdp="-", method=method, discount=0.9, episode_limit=5, runs=1, step_size=0.2)
         runs = Predictor(endless, options)
         runs.iterate(300)
@@ -303,7 +305,7 @@ def test_off_policy_td_finds_the_values_too() -> None:
     truth = evaluate(game, policy, 0.9)
     given = {"policy": policy, "behaviour": game.uniform(), "discount": 0.9, "runs": 100, "initial": -5.0}
     falling = Schedule(kind="exponential", start=0.2, end=0.001)
-    for method in (Steps(), Steps(n=2), Traces(decay=0.5)):
+    for method in (NStepReturns(), NStepReturns(n=2), Traces(decay=0.5)):
         runs = predictor("gridworld", method, step_size=falling, steps=4000, **given)
         runs.iterate(4000)
         np.testing.assert_allclose(runs.values().mean(0), truth, atol=0.03)
@@ -313,7 +315,7 @@ def test_off_policy_td_finds_the_values_too() -> None:
 def test_a_behaviour_that_never_does_what_is_judged_is_refused() -> None:
     game = make_mdp("blackjack")
     with pytest.raises(ValueError, match="takes actions that its behaviour never takes"):
-        predictor("blackjack", Steps(), policy=game.uniform(), behaviour=sticking(game))
+        predictor("blackjack", NStepReturns(), policy=game.uniform(), behaviour=sticking(game))
 
 
 # Shared weights ------------------------------------------------------------------------------------------------------
@@ -330,7 +332,7 @@ def test_linear_td_has_its_own_fixed_point() -> None:
     mc = np.linalg.lstsq(weighted @ x, weighted @ evaluate(walk, walk.uniform(), 1.0))[0]
     assert np.abs(td - mc).max() > 0.02
     falling = Schedule(kind="exponential", start=0.1, end=0.0005)
-    for method, expected in ((Steps(), td), (MonteCarloReturns(visits="every"), mc)):
+    for method, expected in ((NStepReturns(), td), (MonteCarloReturns(visits="every"), mc)):
         runs = predictor("random_walk", method, step_size=falling, runs=100, initial=0.5, steps=6000, width=3)
         runs.iterate(6000)
         np.testing.assert_allclose((runs.weights.mean(0) - expected)[:2], 0.0, atol=0.005)
@@ -340,7 +342,7 @@ def test_tilings_share_steps() -> None:
     """With several tilings a step is divided among them, so that a state moves as far as in a table."""
     walk = "random_walk(states=19)"
     for tiles in (1, 4):
-        runs = predictor(walk, Steps(), step_size=0.5, runs=1, width=4 if tiles > 1 else 1, tilings=tiles)
+        runs = predictor(walk, NStepReturns(), step_size=0.5, runs=1, width=4 if tiles > 1 else 1, tilings=tiles)
         runs.weights[:] = 1.0 / tiles
         runs.iterate(1)
         last = 1 if runs.values()[0, 1] != 1 else 19
@@ -355,7 +357,7 @@ def test_semi_gradients_off_policy_diverge() -> None:
     grown = []
     for acts in (behaviour, solid):
         options = TabularPrediction(
-            mdp="baird", method=Steps(), step_size=0.01, discount=0.99, episode_limit=1000, runs=20
+            mdp="baird", method=NStepReturns(), step_size=0.01, discount=0.99, episode_limit=1000, runs=20
         )
         runs = Predictor(world, options, solid, acts, features)
         runs.weights[:] = [1, 1, 1, 1, 1, 1, 10, 1]
@@ -367,7 +369,7 @@ def test_semi_gradients_off_policy_diverge() -> None:
 # As a run ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", [Steps(), Traces(view="replacing"), MonteCarloReturns()])
+@pytest.mark.parametrize("method", [NStepReturns(), Traces(view="replacing"), MonteCarloReturns()])
 def test_iterations_one_by_one_and_from_a_state_are_iterations_at_once(method: Target) -> None:
     falling = Schedule(start=0.5, end=0.1)
     whole, parts, resumed = (predictor("random_walk", method, step_size=falling, runs=3, steps=9) for _ in range(3))
