@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from experiment import extensions
+from experiment.extras import require
 from experiment.run import command
 
 if TYPE_CHECKING:
@@ -115,6 +116,9 @@ def complete(asked: argparse.Namespace, game: str | None) -> None:
             setattr(asked, name, value)
         if not 1 <= getattr(asked, name) <= MOST[name]:
             raise ValueError(f"--{name} is {getattr(asked, name)}, expected at least 1 and at most {MOST[name]}")
+    for option, module in (("gif", "imageio"), ("plot", "matplotlib")):
+        if getattr(asked, option) is not None:
+            require(module, "plot", f"--{option}")
     for file in filter(None, (asked.json, asked.gif, asked.league, asked.plot)):
         if not file.parent.is_dir():
             raise ValueError(f"{file} cannot be written: {file.parent} is no directory")
@@ -134,6 +138,12 @@ def alone(asked: argparse.Namespace) -> Callable[[], None]:
     seeds, env = Seeds(seed), world(asked, min(asked.rows, asked.episodes))
     policies = {name: contender(name, env.spec, asked.trust) for name in asked.agents}
     stage = world(asked, 1, render=True) if asked.gif else None
+    if stage is not None:
+        stage.reset(seed)
+        try:
+            stage.render()
+        except Exception as error:  # the world's own, such as of a package that draws and isn't there
+            raise ValueError(f"--gif: {env.spec.name} can't be drawn: {error}") from error
 
     def perform() -> None:
         console, results = Console(markup=False), {}

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from experiment.extras import require
+
 ROOT = Path(__file__).resolve().parents[1]
 DRAWINGS = ("planning",)  # modules of scripts/drawings
 
@@ -28,6 +30,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("figures", nargs="*", metavar="FIGURE", help="which (default: all)")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images", metavar="DIR", help="docs/images")
     asked = parser.parse_args(argv)
+    try:
+        require("matplotlib", "plot", "a picture")
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     known = figures()
     if unknown := set(asked.figures) - set(known):
         print(f"error: no figure {', '.join(sorted(unknown))}; known are {', '.join(known)}", file=sys.stderr)

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from experiment.extras import require
+
 Curve = NDArray[np.float64]  # [2, n]: steps and values
 
 
@@ -76,6 +78,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--title", default="", help="above the picture")
     asked = parser.parse_args(argv)
     try:
+        require("matplotlib", "plot", "a picture")
         curves = {
             label(name, metric, len(runs), asked.metric): [curve(run, metric) for run in runs]
             for name, runs in grouped(asked.runs).items()

@@ -95,11 +95,14 @@ def at_infosets(asked: argparse.Namespace, name: str | None) -> None:
     from agents.regret.policies import of_player, text
     from agents.regret.tree import compile_tree
     from envs.games.make import make_game
+    from experiment.extras import require
 
     if name is None:
         raise ValueError(f"--game is missing, and {asked.agents[0]} names none")
     if asked.picture and name != "kuhn_poker":
         raise ValueError(f"--picture draws the equilibria of kuhn_poker, not of {name}")
+    if asked.picture:
+        require("matplotlib", "plot", "--picture")
     game = make_game(name)
     tree = compile_tree(game)
     policies = {agent: of_player(tree, game, entrant(agent, game)) for agent in asked.agents}

@@ -44,7 +44,11 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--help", "-h", action="store_true", help="print this, and every key of the algorithm of CONFIG.yaml"
     )
-    asked = parser.parse_intermixed_args(argv)
+    asked, unknown = parser.parse_known_intermixed_args(argv)
+    if unknown:
+        key, value = (*unknown[0].lstrip("-").split("=", 1), *unknown[1:], "VALUE")[:2]
+        way_out = f"a key of the config is set as {key.replace('-', '_')}={value}"
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}; {way_out}")
     if asked.config is not None and "=" in asked.config.name and not asked.config.exists():
         asked.overrides.insert(0, str(asked.config))
         asked.config = None
@@ -77,6 +81,10 @@ def configured(asked: argparse.Namespace) -> Experiment:
         extensions.require(asked.run_dir)
     if asked.resume and asked.debug:
         raise ConfigError(["--debug begins a run of its own: leave --resume out"])
+    if asked.resume and not (asked.run_dir / "config.yaml").is_file():
+        raise ConfigError(
+            [f"{asked.run_dir}: holds no run to resume (there is no config.yaml); begin one without --resume"]
+        )
     raw = read(source)
     config = parse(override(raw, asked.overrides))
     return parse(override(raw, [*debugged(config), *asked.overrides])) if asked.debug else config
@@ -140,7 +148,10 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
         except (RunError, Failure) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2 if isinstance(error, RunError) else 1
-        print(f"{course.steps} of {config.steps} steps are saved in {run.checkpoints}")
+        made = f"{course.steps} of {config.steps} steps"
+        if course.steps > config.steps:
+            made = f"{course.steps} steps, as collections are whole, where {config.steps} were asked for,"
+        print(f"{made} are saved in {run.checkpoints}")
         return exit_code(run)
 
 

@@ -209,7 +209,7 @@ def _refuse_by_sample(game: Game, memory_bytes: int) -> None:
 def _too_large(game: Game, found: str, memory_bytes: int) -> MemoryError:
     return MemoryError(
         f"the tree of {game.spec.name} {found}, but memory_bytes is {memory_bytes}: "
-        "choose a smaller game, or a solver that samples (MCCFR, Deep CFR)"
+        "choose a smaller game, or mccfr with table=growing, which samples and needs no tree"
     )
 
 

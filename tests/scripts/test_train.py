@@ -80,7 +80,7 @@ def test_a_wrong_config_is_refused_quickly_with_all_its_problems_and_nothing_is_
         (["{config}", "--resume"], "--resume needs --run-dir"),
         (["--resume"], "CONFIG.yaml is missing"),
         (["{config}", "--resume", "--run-dir", "{dir}/nowhere"], "nowhere"),
-        (["--resume", "--run-dir", "{dir}/nowhere"], "nowhere"),
+        (["--resume", "--run-dir", "{dir}/nowhere"], "nowhere: holds no run to resume (there is no config.yaml)"),
         (["{config}", "--debug", "--resume", "--run-dir", "{dir}/nowhere"], "--debug begins a run of its own"),
         (["{config}", "--debug", "stepz=3"], "unknown key stepz; did you mean 'steps'?"),
         (["{config}", "--debug", "learner.batch_size=17"], "learner.batch_size (17) does not divide"),
@@ -112,10 +112,24 @@ def test_a_wrong_request_ends_with_2_and_says_why(
     assert list(tmp_path.iterdir()) == [config]
 
 
-def test_a_wrong_option_ends_with_2() -> None:
+@pytest.mark.parametrize(
+    ("options", "way_out"),
+    [
+        (["--seed", "1"], "seed=1"),
+        (["--learner.learning-rate=3e-4"], "learner.learning_rate=3e-4"),
+        (["--resum", "--what"], "what=VALUE"),
+    ],
+)
+def test_a_wrong_option_ends_with_2(options: list[str], way_out: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
-        main([str(CARTPOLE), "--resum", "--what"])
+        main([str(CARTPOLE), *options])
     assert end.value.code == 2
+    assert f"a key of the config is set as {way_out}\n" in capsys.readouterr().err
+
+
+def test_steps_beyond_those_asked_for_are_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(SMALL | {"steps": 250, "checkpoint": {"every": 0}}, tmp_path / "run") == 0
+    assert "256 steps, as collections are whole, where 250 were asked for, are saved in" in capsys.readouterr().out
 
 
 def test_a_dry_run_prints_a_config_that_means_the_same_and_makes_nothing(

@@ -327,7 +327,7 @@ def test_what_does_not_fit_is_refused() -> None:
 
 def test_a_game_too_large_to_compile_runs_in_a_growing_table() -> None:
     config = MCCFR(game=LARGE, sampling="outcome", memory_bytes=1 << 20, batch=8)
-    with pytest.raises(MemoryError, match="memory_bytes is 1048576: choose .* a solver that samples"):
+    with pytest.raises(MemoryError, match="memory_bytes is 1048576: choose .* mccfr with table=growing"):
         make(config, Seeds(0))
     solving = make(config.model_copy(update={"table": "growing"}), Seeds(0))
     solving.iterate(5)
