@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from agents.footprint import Footprint, layer_bytes, shown_bytes
 from agents.footprint import World as Shown
 from envs.names import parameters, split
+from experiment import extensions
 from experiment.config import (
     Config,
     Count,
@@ -54,6 +55,8 @@ class Environment(Config):
     """environments stepped at once, over all actors together"""
     options: dict[str, JsonValue] = Field(default_factory=dict)
     """keyword arguments of the environment"""
+    wrappers: tuple[dict[str, JsonValue], ...] = ()
+    """Gymnasium's wrappers, innermost first, each with its arguments: {name: TimeLimit, max_episode_steps: 200}"""
     max_episode_steps: Positive | None = None
     """time limit in place of the environment's own"""
     atari: Atari | None = None
@@ -61,16 +64,31 @@ class Environment(Config):
     reward_clip: PositiveFloat | None = None
     """learn from rewards clipped to [-x, x]; episode statistics stay raw"""
 
+    @field_validator("id")
+    @classmethod
+    def _known_by_its_own_name(cls, id: str) -> str:
+        """MODULE:ID, as Gymnasium has it, is ID where the person at the keyboard has imported the module."""
+        module, _, own = id.rpartition(":")
+        if not module or module == "game":
+            return id
+        if module not in extensions.loaded():
+            raise ValueError(f"a config imports nothing: say --import {module}; then {id} and {own} are the same")
+        return own
+
     @model_validator(mode="after")
     def _atari_needs_the_emulator(self) -> Self:
         if self.atari is not None and not self.id.startswith("ALE/"):
             raise ValueError(f"env.atari is set, but {self.id} is not an Atari environment (ALE/...)")
+        if self.atari is not None and self.wrappers:
+            raise ValueError("env.atari and env.wrappers exclude each other: AtariPreprocessing is a wrapper too")
         return self
 
     @model_validator(mode="after")
     def _a_game_brings_its_rules(self) -> Self:
-        if self.game is not None and (self.options or self.max_episode_steps or self.atari):
-            raise ValueError(f"env.options, env.max_episode_steps and env.atari are not for games such as {self.id}")
+        if self.game is not None and (self.options or self.wrappers or self.max_episode_steps or self.atari):
+            raise ValueError(
+                f"env.options, env.wrappers, env.max_episode_steps and env.atari are not for games such as {self.id}"
+            )
         return self
 
     def footprint(self, run: Any, world: Shown) -> Footprint:
@@ -173,6 +191,8 @@ class EpisodeEvaluation(EvaluationOptions):
     """episodes of one evaluation, always on the same episode seeds; in a game those against each opponent"""
     opponents: Several[str] | None = None
     """whom it meets in a game, by the names of the arena; null: random, and one_ply where nothing is hidden"""
+    max_episode_steps: Positive = 27_000
+    """where the environment has no time limit, an episode is cut off after so many steps (half an hour of Atari)"""
 
 
 class Checkpoint(Config):

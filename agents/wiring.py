@@ -6,6 +6,7 @@ drive(course, run, timetable(config), keep)
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from agents.api import Algorithm, Evaluation, Parts, Player, Source
@@ -63,7 +64,23 @@ def world(config: Experiment) -> Spec | GameSpec | None:
 def parts(config: Experiment, asked: Algorithm[Any], seeds: Seeds) -> Parts:
     """What the actors feed."""
     assert asked.make is not None, config.algorithm
-    return asked.make(config, world(config), seeds, device_of(getattr(config, "device", "cpu")))
+    shown = world(config)
+    if isinstance(shown, Spec) and getattr(getattr(config, "network", None), "torso", None) == "mlp":
+        warn_of_pictures(shown)
+    return asked.make(config, shown, seeds, device_of(getattr(config, "device", "cpu")))
+
+
+def warn_of_pictures(spec: Spec) -> None:
+    """Where an mlp is to look at pictures that are large enough for convolutions."""
+    if spec.obs_dtype != "uint8" or len(spec.obs_shape) != 3 or min(spec.obs_shape[1:]) < 36:
+        return
+    raw = spec.name.startswith("ALE/") and spec.frames == 1
+    grey = ", and env.atari={} makes them grey, 84 x 84, and shows four at a time" if raw else ""
+    warnings.warn(
+        f"network.torso=mlp takes the pictures of {spec.name}, {list(spec.obs_shape)}, for so many numbers that lie "
+        f"nowhere: network.torso=nature_cnn is made for pictures{grey}",
+        stacklevel=2,
+    )
 
 
 def fleet(config: Experiment, runtime: Runtime, asked: Algorithm[Any]) -> Source:

@@ -21,6 +21,7 @@ import numpy as np
 from envs.api import Array, Continuous, Discrete, EnvError, Spec, Step
 from envs.shown import LARGEST, Unfit, amount, flag, mask_row
 from envs.spaces import UnsupportedEnv, choice, mask_width, observation
+from envs.wrappers import wrapped
 
 if TYPE_CHECKING:
     from envs.atari import AtariOptions
@@ -65,18 +66,21 @@ def make(
     atari: AtariOptions | None = None,
     max_episode_steps: int | None = None,
     render: bool = False,
+    wrappers: Sequence[Mapping[str, Any]] = (),
+    at_most: int | None = None,
 ) -> GymnasiumEnv:
     """`count` copies of a registered Gymnasium environment.
 
     options: keyword arguments of the environment. atari: preprocessing of an "ALE/..." id. max_episode_steps: replaces
-    the registered time limit. Raises UnsupportedEnv for an unknown id, a missing package, unusable options or spaces.
+    the registered time limit. wrappers: see `envs.wrappers`. at_most: the time limit where there is no other. Raises
+    UnsupportedEnv for an unknown id, a missing package, unusable options, wrappers or spaces.
     """
     if count < 1:
         raise UnsupportedEnv(f"{id}: count is {count}, at least 1 row is needed")
     if max_episode_steps is not None and max_episode_steps < 1:
         raise UnsupportedEnv(f"{id}: max_episode_steps is {max_episode_steps}, at least 1 is needed")
     spec = copy.deepcopy(_registered(id))
-    limit = max_episode_steps if max_episode_steps is not None else spec.max_episode_steps
+    limit = next((steps for steps in (max_episode_steps, spec.max_episode_steps) if steps is not None), at_most)
     spec.order_enforce = False  # GymnasiumEnv keeps the order and the time limit itself, once for all rows
     extra: dict[str, Any] = {"max_episode_steps": -1, "disable_env_checker": True}
     if render:
@@ -87,7 +91,7 @@ def make(
     try:
         for _ in range(count):
             if atari is None:
-                worlds.append(cast(World, gymnasium.make(spec, **extra, **(options or {}))))
+                worlds.append(cast(World, wrapped(gymnasium.make(spec, **extra, **(options or {})), wrappers, id)))
             else:
                 from envs.atari import wrap
 

@@ -254,14 +254,15 @@ class DeepSea(gymnasium.Env[Array, Any]):
 class Faulty(gymnasium.Env[Array, Any]):
     """Reward 1 in episodes of 8 steps, until `fault` happens at step `at` of an episode (1 is the first, 0 the reset).
 
-    raise: RuntimeError. nan_reward, nan_obs: NaN. hang: an hour's sleep. none: nothing. It happens in every episode
-    from number `episode` on; episodes count from 0 in each instance, and those without a step do not count.
+    raise: RuntimeError. leave: sys.exit(3). nan_reward, nan_obs: NaN. hang: an hour's sleep. none: nothing. It happens
+    in every episode from number `episode` on; episodes count from 0 in each instance, and those without a step do not
+    count.
     """
 
     observation_space: spaces.Space[Any] = UNIT
     action_space: spaces.Space[Any] = spaces.Discrete(2)
     length: ClassVar[int] = 8
-    faults: ClassVar[tuple[str, ...]] = ("raise", "nan_reward", "nan_obs", "hang", "none")
+    faults: ClassVar[tuple[str, ...]] = ("raise", "leave", "nan_reward", "nan_obs", "hang", "none")
 
     def __init__(self, fault: str = "none", at: int = 1, episode: int = 0) -> None:
         if fault not in self.faults:
@@ -288,6 +289,8 @@ class Faulty(gymnasium.Env[Array, Any]):
         if self._now():
             if self.fault == "raise":
                 raise RuntimeError(f"the fault that was asked for, at step {self.time}")
+            if self.fault == "leave":
+                raise SystemExit(3)
             if self.fault == "hang":
                 time.sleep(3600.0)
         return _number(float("nan") if self._now() and self.fault == "nan_obs" else 0.0)

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from envs.api import VectorEnv
 
-DEFAULTS = {"episodes": 100, "rows": 8, "games": 400, "workers": 1}
-MOST = {"episodes": 10**7, "rows": 2**16, "games": 10**7, "workers": 1024}
-ALONE = ("env", "env_options", "episodes", "rows", "gif")  # what goes with an environment only
+DEFAULTS = {"episodes": 100, "rows": 8, "max_episode_steps": 27_000, "games": 400, "workers": 1}
+MOST = {"episodes": 10**7, "rows": 2**16, "max_episode_steps": 10**9, "games": 10**7, "workers": 1024}
+ALONE = ("env", "env_options", "episodes", "rows", "max_episode_steps", "gif")  # what goes with an environment only
 MATCHES = ("games", "openings", "time_limit", "workers", "sprt", "league", "plot")  # with matches only
 TOGETHER = ("game", *MATCHES, "graded")  # and with a game
 
@@ -48,6 +48,9 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     alone.add_argument("--env-options", metavar="JSON", type=json.loads, help="its keyword arguments, as an object")
     alone.add_argument("--episodes", metavar="N", type=int, help="episodes of each agent (100)")
     alone.add_argument("--rows", metavar="B", type=int, help="environments stepped at once (8)")
+    alone.add_argument(
+        "--max-episode-steps", metavar="T", type=int, help="steps of an episode where nothing else ends it (27000)"
+    )
     alone.add_argument("--gif", metavar="FILE", type=Path, help="film the first agent's first episode")
     game = parser.add_argument_group("in a game")
     game.add_argument("--game", metavar="NAME", help="OpenSpiel's name (default: what the agents were trained for)")
@@ -71,12 +74,14 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     asked = arguments(argv)
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # films need no screen
+    from envs.api import EnvError
+
     try:
         extensions.load(asked.imports)
         game = the_game(asked)
         complete(asked, game)
         perform = alone(asked) if game is None else graded(asked, game) if asked.graded else together(asked, game)
-    except (ValueError, MemoryError, OSError) as error:
+    except (ValueError, MemoryError, OSError, EnvError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     from agents.arena.league import LeagueError
@@ -85,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
         perform()
     except KeyboardInterrupt:
         return 130
-    except LeagueError as error:
+    except (LeagueError, EnvError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -115,7 +120,9 @@ def complete(asked: argparse.Namespace, game: str | None) -> None:
         if getattr(asked, name) is None:
             setattr(asked, name, value)
         if not 1 <= getattr(asked, name) <= MOST[name]:
-            raise ValueError(f"--{name} is {getattr(asked, name)}, expected at least 1 and at most {MOST[name]}")
+            raise ValueError(
+                f"--{name.replace('_', '-')} is {getattr(asked, name)}, expected at least 1 and at most {MOST[name]}"
+            )
     for option, module in (("gif", "imageio"), ("plot", "matplotlib")):
         if getattr(asked, option) is not None:
             require(module, "plot", f"--{option}")
@@ -168,22 +175,23 @@ def alone(asked: argparse.Namespace) -> Callable[[], None]:
 
 def world(asked: argparse.Namespace, count: int, render: bool = False) -> VectorEnv:
     """The environment asked for: as the first agent's run has it, or the bare id where that is another one."""
-    from agents.config import Atari, Environment
+    from agents.config import Environment
     from agents.contenders import directory, home
     from agents.experience.rollout import make_env
     from experiment.config import check
 
     first = asked.agents[0]
     env = home(first)
-    if asked.env is not None and (env is None or env.id != asked.env):
-        env = Environment(id=asked.env, atari=Atari() if asked.env.startswith("ALE/") else None)
+    if asked.env is not None:
+        other = check(Environment, {"id": asked.env, "atari": {} if asked.env.startswith("ALE/") else None})
+        env = env if env is not None and env.id == other.id else other
     if env is None:
         if first != "random" and not first.startswith("sb3:"):
             directory(first)
         raise ValueError(f"--env or --game is needed: {first} does not say where it was trained")
     if asked.env_options is not None:
         env = check(Environment, env.model_dump(mode="json") | {"options": asked.env_options})
-    return make_env(env, count, render)
+    return make_env(env, count, render, asked.max_episode_steps)
 
 
 def together(asked: argparse.Namespace, game: str) -> Callable[[], None]:

@@ -19,6 +19,7 @@ ELSEWHERE = {
     "tests/agents/test_compiled.py": "every learner's update, compiled",
     "tests/agents/test_config_fields.py": "every field of every config reaches what it configures",
     "tests/agents/test_config_round_trip.py": "every config is written and read",
+    "tests/agents/test_every_id.py": "every world that Gymnasium registers, trained in",
     "tests/agents/test_probes.py": "every learner, on worlds whose answer is known",
     "tests/agents/test_recurrent.py": "memory through the whole house",
     "tests/agents/test_resume.py": "every algorithm, stopped and resumed",

@@ -9,6 +9,7 @@ before the first step: taking the first N episodes to finish instead would prefe
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
@@ -79,8 +80,8 @@ class Episodic:
     """
 
     def __init__(self, config: Control, policy: Callable[..., Policy], seeds: Seeds) -> None:
-        self.episodes = config.evaluation.episodes
-        self.env = make_env(config.env.whole_games(), min(self.episodes, 8))
+        self.episodes, self.limit = config.evaluation.episodes, config.evaluation.max_episode_steps
+        self.env = make_env(config.env.whole_games(), min(self.episodes, 8), at_most=self.limit)
         self.policy = policy(config, self.env.spec, torch.device("cpu"))
         self.seeds = seeds
 
@@ -89,6 +90,12 @@ class Episodic:
         self.policy.load(weights)
         seed, rng = self.seeds.integer("evaluation"), self.seeds.generator("evaluation", "policy")
         played = evaluate(self.policy, self.env, self.episodes, seed, rng)
+        if self.env.spec.max_steps == self.limit and (cut := played.lengths.count(self.limit)):
+            warnings.warn(
+                f"{self.env.spec.name}: {cut} of {self.episodes} episodes were cut off after "
+                f"evaluation.max_episode_steps={self.limit} steps, as nothing else ended them",
+                stacklevel=2,
+            )
         return {
             "eval/mean_reward": float(np.mean(played.returns)),
             "eval/std_reward": float(np.std(played.returns)),

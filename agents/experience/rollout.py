@@ -240,12 +240,15 @@ class RolloutActor:
         self.rollout.env.close()
 
 
-def make_env(config: Environment, count: int, render: bool = False) -> VectorEnv:
-    """`count` rows of the configured environment. Raises UnsupportedEnv (a ValueError) where it can't be made."""
+def make_env(config: Environment, count: int, render: bool = False, at_most: int | None = None) -> VectorEnv:
+    """`count` rows of the configured environment. Raises UnsupportedEnv (a ValueError) where it can't be made.
+
+    at_most: the steps of an episode where nothing else limits them.
+    """
     if config.game is not None:
         return TurnEnv(make_game(config.game), count)
     atari = None if config.atari is None else AtariOptions(**config.atari.model_dump())
-    return make(config.id, count, config.options, atari, config.max_episode_steps, render)
+    return make(config.id, count, config.options, atari, config.max_episode_steps, render, config.wrappers, at_most)
 
 
 def env_spec(config: Environment) -> Spec:

@@ -51,6 +51,7 @@ BY_HAND = {  # where another value is not to be guessed, or doesn't go alone
     "env.options": ["env.options={render_mode: null}"],
     "env.max_episode_steps": ["env.max_episode_steps=9"],
     "evaluation.opponents": ["evaluation.opponents=[random]"],
+    "env.wrappers": ["env.wrappers=[{name: TimeLimit, max_episode_steps: 9}]"],
     "evaluation.graded": ["evaluation.graded=[connect_four_middle]"],
     "game": ["game=connect_four"],
     "learner.tau": ["learner.target_interval=0", "learner.tau=0.01"],
@@ -71,6 +72,7 @@ NEVER = {  # what is refused in any such run
     ("deep_cfr", "runtime.mode"),
     ("dqn_game", "env.max_episode_steps"),
     ("dqn_game", "env.options"),
+    ("dqn_game", "env.wrappers"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from agents.arena.ladder import Climber
 from agents.config import Control
 from agents.registry import parse
-from agents.wiring import build, matches
+from agents.wiring import build, matches, warn_of_pictures
+from envs.api import Discrete, Spec
 from experiment.config import ConfigError
 from experiment.seeding import Seeds
 from tests.runs import raw
@@ -56,3 +58,23 @@ def test_what_is_hidden_keeps_nobody_from_learning() -> None:
 def test_what_cannot_be_learned_is_refused_when_it_is_built(run: str, change: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         build(parse(raw(run, **change)))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "frames", "advice"),
+    [
+        ("CarRacing-v3", (3, 96, 96), 1, "nature_cnn is made for pictures$"),
+        ("ALE/Pong-v5", (3, 210, 160), 1, "nature_cnn is made for pictures, and env.atari={} makes them grey"),
+        ("ALE/Pong-v5", (4, 84, 84), 4, "nature_cnn is made for pictures$"),
+    ],
+)
+def test_who_takes_pictures_for_numbers_is_told(name: str, shape: tuple[int, ...], frames: int, advice: str) -> None:
+    with pytest.warns(UserWarning, match=f"network.torso=mlp takes the pictures of {name}.*{advice}"):
+        warn_of_pictures(Spec(name, shape, "uint8", Discrete(2), frames=frames))
+
+
+@pytest.mark.parametrize(("shape", "kind"), [((3, 7, 7), "uint8"), ((128,), "float32"), ((3, 96, 96), "float32")])
+def test_what_no_convolution_could_take_is_left_alone(shape: tuple[int, ...], kind: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_pictures(Spec("small", shape, kind, Discrete(2)))

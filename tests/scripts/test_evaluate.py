@@ -58,6 +58,11 @@ def test_agents_are_graded_where_every_move_is_known(tmp_path: Path, capsys: pyt
         (["random", "random", "--env", "CartPole-v1"], "named twice"),
         (["nowhere", "--env", "CartPole-v1"], "no such directory"),
         (["random", "--env", "CartPole-v1", "--episodes", "0"], "at least 1"),
+        (
+            ["random", "--env", "CartPole-v1", "--max-episode-steps", "0"],
+            "--max-episode-steps is 0, expected at least 1",
+        ),
+        (["random", "--env", "nowhere:CartPole-v1"], "say --import nowhere"),
         (["random", "--env", "CartPole-v1", "--seed", "-1"], "non-negative"),
         (["random", "--env", "CartPole-v1", "--env-options", "[1]"], "options"),
         (["random", "--env", "CartPole-v1", "--env-options", '{"sides": 3}'], "sides"),
@@ -151,6 +156,19 @@ def test_options_reach_the_environment(tmp_path: Path) -> None:
     options = '{"sutton_barto_reward": true}'  # pays -1 for the fall and nothing else
     main(["random", "--env", "CartPole-v1", "--env-options", options, "--episodes", "4", "--json", str(file)])
     assert json.loads(file.read_text())["contenders"][0]["mean"] == -1
+
+
+def test_a_world_that_fails_ends_with_1_and_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    fails = ["--env-options", '{"fault": "leave", "at": 3}']
+    assert main(["random", "--env", "sparring/Faulty-v0", *fails, "--episodes", "2"]) == 1
+    assert "error: the world raised SystemExit: 3 (row 0, episode seed" in capsys.readouterr().err
+
+
+def test_episodes_that_nothing_ends_are_cut_off(tmp_path: Path) -> None:
+    table = tmp_path / "results.json"
+    request_ = ["random", "--env", "CliffWalking-v1", "--episodes", "2", "--max-episode-steps", "5"]
+    assert main([*request_, "--json", str(table)]) == 0
+    assert json.loads(table.read_text())["contenders"][0]["length"] == 5
 
 
 def test_a_film_shows_the_first_episode(tmp_path: Path) -> None:

@@ -214,10 +214,11 @@ def test_a_sample_that_is_counted_twice_would_be_noticed() -> None:
 
 
 @pytest.mark.ray
-def test_a_world_that_raises_in_an_actor_shows_its_own_traceback(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], ray_here: None
+@pytest.mark.parametrize("fault", ["raise", "leave"])
+def test_a_world_that_fails_in_an_actor_shows_its_own_traceback(
+    fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], ray_here: None
 ) -> None:
-    run = raw("dqn", env=faulty("raise", at=3, episode=5), runtime={"actors": 1, "restarts": 1, "backoff": 0})
+    run = raw("dqn", env=faulty(fault, at=3, episode=5), runtime={"actors": 1, "restarts": 1, "backoff": 0})
     run["checkpoint"] = {"every": 0}
     with warnings.catch_warnings(record=True):
         warnings.simplefilter("always")
