@@ -53,8 +53,8 @@ def evaluate(mdp: MDP, policy: Array, discount: float, temperature: float = 0.0)
     if discount == 1:
         for state in np.flatnonzero(endless(chain) & (chain.reward != 0))[:1].tolist():
             raise ValueError(
-                f"{mdp.name}: with discount 1 this policy has no value, for it comes back to {mdp.states[state]!r} for "
-                f"ever, where the reward is {chain.reward[state]:.6g}"
+                f"{mdp.name}: with discount 1 a policy has no value that comes back to {mdp.states[state]!r} for ever, "
+                f"where the reward is {chain.reward[state]:.6g}: set discount below 1"
             )
         matrix[endless(chain)] = np.eye(len(matrix))[endless(chain)]
     return np.linalg.solve(matrix, chain.reward)

@@ -32,6 +32,7 @@ from envs.api import Array
 from envs.compiled import compiler
 from envs.tabular.make import make_mdp
 from envs.tabular.mdp import MDP, Outcomes
+from experiment.course import Failure
 from experiment.seeding import Seeds
 
 kernel = compiler([Path(bellman.__file__)])
@@ -113,7 +114,10 @@ class Planner(Assembled):
         return self.change is not None and self.change <= self.config.tolerance
 
     def iterate(self, n: int) -> None:
-        """n more iterations, as far as there is something to do. n calls of 1 give the same as 1 call of n."""
+        """n more iterations, as far as there is something to do. n calls of 1 give the same as 1 call of n.
+
+        Raises Failure where an improved policy has no value: the optimum is infinite.
+        """
         for _ in range(n):
             if self.converged:
                 break
@@ -148,7 +152,10 @@ class Planner(Assembled):
     def _improve(self) -> None:
         before, options = self.values, self.config
         if options.sweeps is None:
-            self.values = evaluate(self.mdp, self.policy, options.discount, options.temperature)
+            try:
+                self.values = evaluate(self.mdp, self.policy, options.discount, options.temperature)
+            except ValueError as error:
+                raise Failure(str(error)) from error
             self.backups += len(self.values)
         else:
             self._swept(self.policy, options.sweeps)
@@ -184,8 +191,11 @@ class Planner(Assembled):
 
 
 def make(config: DynamicProgramming, seeds: Seeds) -> Planner:
-    """Raises ValueError where there is no such MDP."""
-    return Planner(make_mdp(config.mdp), config)
+    """Raises ValueError where there is no such MDP, or no value to begin with."""
+    mdp = make_mdp(config.mdp)
+    if config.method == "policy_iteration" and config.sweeps is None:
+        evaluate(mdp, mdp.uniform(), config.discount, config.temperature)
+    return Planner(mdp, config)
 
 
 def table(config: DynamicProgramming, state: State) -> Array:

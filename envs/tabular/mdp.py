@@ -219,7 +219,10 @@ class MDP:
 
     def under(self, policy: Array) -> Chain:
         """What it is while `policy` [S, A], probabilities, is followed."""
-        transition = np.einsum("sa,sat->st", policy, self.onward)
+        count, k = len(self.states), self.outcomes
+        going = policy.reshape(-1)[self.pair] * k.probability * ~k.terminated
+        where = self.pair // len(self.actions) * count + k.next_state
+        transition = np.bincount(where, going, count * count).reshape(count, count)
         return Chain(transition, (policy * self.reward).sum(1), self.start)
 
     def trembling(self, epsilon: float) -> MDP:

@@ -14,6 +14,7 @@ from envs.api import Array
 from envs.tabular.make import make_mdp
 from envs.tabular.mdp import MDP
 from experiment.config import ConfigError, check
+from experiment.course import Failure
 from scripts.evaluate import main as evaluate_run
 from tests.runs import TABLES, assert_same_run, train
 
@@ -124,6 +125,21 @@ def test_a_value_that_a_policy_does_not_have_is_left_out() -> None:
     loop = MDP.of("loop", {("a", "stay"): [(1.0, "a", 1.0)], ("a", "leave"): [(1.0, "end", 0.0)]})
     assert "eval/policy_value" not in planned(loop, 1, discount=1.0).evaluate()
     assert planned(loop, 1000, discount=0.5).evaluate()["eval/policy_value"] == pytest.approx(2.0)
+
+
+def test_values_that_do_not_exist_are_told_from_those_that_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing ends in the 5 x 5 grid; in the loop the uniform policy ends, and the improved one stays for ever."""
+    config = {"algorithm": "dynamic_programming", "method": "policy_iteration", "discount": 1.0}
+    assert train(config | {"mdp": "jumping_gridworld"}, tmp_path / "run") == 2
+    assert "back to (0, 0) for ever, where the reward is -0.5: set discount below 1" in capsys.readouterr().err
+    loop = MDP.of("loop", {("a", "stay"): [(1.0, "a", 1.0)], ("a", "leave"): [(1.0, "end", 0.0)]})
+    planner = planned(loop, 1, method="policy_iteration", discount=1.0)
+    assert planner.values.tolist() == [1.0, 0.0]
+    with pytest.raises(Failure, match="'a' for ever, where the reward is 1"):
+        planner.iterate(1)
+    assert planner.values.tolist() == [1.0, 0.0]
 
 
 # Where the error is largest ------------------------------------------------------------------------------------------
