@@ -259,10 +259,10 @@ class OfGame(Experiment):
 class OfMDP(Experiment):
     """An experiment about one finite MDP."""
 
-    discount: Fraction = 1.0
-    """gamma: what a reward one step later is worth"""
     mdp: Fixed[str]
     """name of the MDP, such as gridworld or cliff_walking(columns=6), or Gymnasium's, such as FrozenLake-v1"""
+    discount: Fraction = 1.0
+    """gamma: what a reward one step later is worth"""
 
     @property
     def world(self) -> World:

@@ -31,6 +31,19 @@ def compiler(sources: Iterable[Path], **options: Any) -> Callable[[Callable[...,
         cache = getattr(compiled, "_cache", None)  # absent under NUMBA_DISABLE_JIT
         if cache is not None:
             cache._cache_file._source_stamp = (cache._cache_file._source_stamp, *stamps)
+            cache._cache_file._load_index = _tolerant(cache._cache_file._load_index)
         return compiled
 
     return compile
+
+
+def _tolerant(load: Callable[[], dict[Any, Any]]) -> Callable[[], dict[Any, Any]]:
+    """Where a class has gone whose name an old cache holds, numba fails in place of compiling anew."""
+
+    def index() -> dict[Any, Any]:
+        try:
+            return load()
+        except (AttributeError, ImportError):
+            return {}
+
+    return index

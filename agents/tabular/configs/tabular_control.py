@@ -37,8 +37,6 @@ class TabularControl(OfMDP):
     """value += step_size * (target - value); a number or a schedule over the run; null is 1 / n for the n-th time"""
     epsilon: Fraction | Schedule = 0.1
     """probability of any legal action, all alike, instead of a best one; 1 is the uniform policy"""
-    discount: Fraction = 1.0
-    """gamma: what a reward one step later is worth"""
     episode_limit: Fixed[Positive] = 1_000
     """steps after which an episode is cut off"""
     initial: Fixed[float] = 0.0

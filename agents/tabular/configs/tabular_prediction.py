@@ -51,8 +51,6 @@ class TabularPrediction(OfMDP):
     """what a value is moved towards"""
     step_size: PositiveFloat | Schedule | None = 0.1
     """value += step_size * (target - value), divided by `tilings`; null is 1 / n for the n-th time"""
-    discount: Fraction = 1.0
-    """gamma: what a reward one step later is worth"""
     episode_limit: Fixed[Positive] = 1_000
     """steps after which an episode is cut off; what would have come is estimated by its last state's value"""
     initial: Fixed[float] = 0.0
