@@ -8,7 +8,7 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: install train test test-slow lint docs golden clean
+.PHONY: install train test test-slow mutants lint docs golden clean
 
 install: $(STAMP)
 
@@ -42,6 +42,10 @@ test: lint
 
 test-slow: install
 	$(BIN)/python -m pytest -q -m slow
+
+# Which changes of the mathematics no test would notice; FILES="agents/maths/losses.py" for these alone. Takes hours.
+mutants: install
+	$(BIN)/python scripts/mutants.py $(FILES)
 
 # Regenerates the tables in docs/: options from the configs' own help texts, algorithms from the registry.
 docs: install

@@ -28,6 +28,7 @@ def test_the_squared_error_of_a_class_is_that_of_its_indicator() -> None:
 
 def test_accuracy_asks_where_the_largest_output_is() -> None:
     assert accuracy(LOGITS, CLASSES).tolist() == [1.0, 0.0]
+    assert accuracy(torch.tensor([[0.0, 1.0, 2.0], [0.0, 1.0, -2.0]]), torch.tensor([2, 1])).tolist() == [1.0, 1.0]
 
 
 def test_every_loss_is_least_where_the_prediction_is_right() -> None:
