@@ -46,6 +46,7 @@ class Transition(NamedTuple):
     discount: Array  # [n] float32
     next_obs: Array  # [n, *obs] the true observation k steps later, never one of the next episode
     next_mask: Array | None  # [n, A] bool
+    mask: Array | None = None  # [n, A] bool, what was legal at obs
 
 
 class Unroll(NamedTuple):

@@ -52,6 +52,7 @@ ALGORITHMS = {
     "ppo": Entry("agents.actor_critic.configs.ppo", "PPO", "agents.actor_critic.ppo"),
     "dqn": Entry("agents.value.configs.dqn", "DQN", "agents.value.dqn"),
     "ddpg": Entry("agents.actor_critic.configs.ddpg", "DDPG", "agents.actor_critic.ddpg"),
+    "sac": Entry("agents.actor_critic.configs.sac", "SAC", "agents.actor_critic.sac"),
     "reinforce": Entry("agents.policy.configs.reinforce", "REINFORCE", "agents.policy.reinforce"),
     "npg": Entry("agents.policy.configs.npg", "NPG", "agents.policy.npg"),
     "trpo": Entry("agents.policy.configs.trpo", "TRPO", "agents.policy.trpo"),

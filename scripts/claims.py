@@ -41,6 +41,7 @@ CLAIMS = {
     "dqn-cartpole": Claim("dqn/cartpole.yaml", 50_000, 475.0),
     "ddpg-pendulum": Claim("ddpg/pendulum.yaml", 20_000, -200.0),
     "td3-pendulum": Claim("ddpg/pendulum_td3.yaml", 20_000, -200.0),
+    "sac-pendulum": Claim("sac/pendulum.yaml", 10_000, -160.0),
 }
 
 

@@ -84,7 +84,7 @@ class Learner(Assembled):
     def update(self, sample: Sample) -> Tensor | None:
         self.updates += 1
         rate = torch.tensor(self.rate, device=self.device)
-        columns = tensors((*sample.rows, sample.weight), self.device)
+        columns = tensors((*sample.rows[:6], sample.weight), self.device)
         error: Tensor = self.step(self.trained.state, rate, *columns)
         return None if sample.weight is None else error
 

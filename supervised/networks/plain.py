@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from supervised.networks.heads import Gaussian, Logits, Q, Tanh
+from supervised.networks.heads import Gaussian, Logits, Q, SquashedGaussian, Tanh
 from supervised.networks.torso import Normalize
 
 Array = NDArray[Any]
@@ -58,6 +58,10 @@ def _layers(module: nn.Module) -> Iterator[Layer | None]:
     elif isinstance(module, Gaussian):
         yield _linear(module.mean)
         yield _gaussian(module)
+    elif isinstance(module, SquashedGaussian):
+        yield _linear(module.linear)
+        low, high = module.low, module.high
+        yield lambda x: np.concatenate([x[:, : x.shape[1] // 2], x[:, x.shape[1] // 2 :].clip(low, high)], -1)
     elif isinstance(module, Normalize):
         mean, scale, clip = module.mean.numpy(), module.scale.numpy(), module.clip
         yield lambda x: ((x - mean) * scale).clip(-clip, clip)

@@ -20,13 +20,15 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "ppo with a KL limit": {"learner": {"batch_size": 16, "epochs": 2, "learning_rate": 0.01, "target_kl": 1e-3}},
     "dqn": {"learner": {"target_interval": 0, "tau": 0.1, "double": True}, "memory": {"prioritized": {}}},
     "ddpg": {"learner": {"critics": 2, "policy_delay": 2, "smoothing": 0.2, "batch_size": 16}},
+    "sac": {"learner": {"batch_size": 16}},
+    "sac of discrete actions": {"learner": {"batch_size": 16}},
 }
 
 
 def learned(name: str, compile: str) -> Array:
     """The weights after a few collections and updates."""
     kind = name.split()[0]
-    world = "LQR" if kind == "ddpg" else "ObservationActionReward"
+    world = "LQR" if name in ("ddpg", "sac") else "ObservationActionReward"
     env, rollout = {"id": f"sparring/{world}-v0", "count": 4}, {"steps": 8}
     config = parse({"algorithm": kind, "env": env, "rollout": rollout, "compile": compile} | CONFIGS[name])
     asked = algorithm(kind).load()

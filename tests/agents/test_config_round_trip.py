@@ -20,6 +20,7 @@ WORLDS: dict[str, dict[str, Any]] = {
     "reinforce": {"env": {"id": "CartPole-v1", "count": 1}},
     **{name: {"env": {"id": "CartPole-v1"}} for name in ("npg", "trpo", "q_actor_critic", "a2c", "impala")},
     "ddpg": {"env": {"id": "P-v1"}},
+    "sac": {"env": {"id": "P-v1"}},
     "dynamic_programming": {"mdp": "gridworld"},
     "tabular_prediction": {"mdp": "random_walk"},
     "tabular_control": {"mdp": "cliff_walking"},

@@ -79,6 +79,25 @@ DDPG = {
 TD3 = DDPG | {
     "learner": DDPG["learner"] | {"critics": 2, "policy_delay": 2, "smoothing": 0.02}  # type: ignore[operator]
 }
+SAC = {
+    "algorithm": "sac",
+    "steps": 1_600,
+    "env": {"count": 4},
+    "rollout": {"steps": 1},
+    "network": {"hidden": [32], "activation": "tanh"},
+    "learner": {
+        "learning_rate": {"kind": "linear", "start": 0.02, "end": 0.0},
+        "policy_learning_rate": {"kind": "linear", "start": 0.02, "end": 0.0},
+        "temperature": 0.005,
+        "temperature_learning_rate": 0.0,
+        "batch_size": 64,
+        "updates_per_step": 0.5,
+        "discount": 0.9,
+        "tau": 0.1,
+    },
+    "memory": {"capacity": 3_000, "start": 100},
+    "random_steps": 800,
+}
 DISCRETE = {"ppo": PPO, "dqn": DQN, "double": DOUBLE}
 CONTINUOUS = {"ddpg": DDPG, "td3": TD3}
 
@@ -187,6 +206,8 @@ def value(config: Control, learner: Any, obs: Array) -> Array:
             return np.asarray(learner.network.value(x))
         if config.algorithm == "dqn":
             return learner.network(x).amax(-1).numpy()
+        if config.algorithm == "sac":
+            return learner.network("critics", x).amin(0).amax(-1).numpy()
         return learner.critics.flat.module(x, learner.network(x))[0].numpy()
 
 
@@ -222,9 +243,9 @@ def test_best_of_two_actions(name: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("name", DISCRETE)
+@pytest.mark.parametrize("name", [*DISCRETE, "sac"])
 def test_best_action_depends_on_the_observation(name: str, seed: int) -> None:
-    config, learner = train(DISCRETE[name], "ObservationActionReward", seed)
+    config, learner = train((DISCRETE | {"sac": SAC})[name], "ObservationActionReward", seed)
     np.testing.assert_array_equal(act(config, learner, column(-1, 1)), [0, 1])
     np.testing.assert_allclose(value(config, learner, column(-1, 1)), [1, 1], atol=0.02)
 
@@ -260,11 +281,13 @@ def test_both_seats_learn_to_win(name: str, opposed: bool, monkeypatch: pytest.M
     np.testing.assert_allclose(value(config, learner, shown)[visited], [0, 0] if opposed else [0.9, 1], atol=0.03)
 
 
-@pytest.mark.parametrize(("name", "middle", "half"), [("ppo", 0, 1), ("ppo", 150, 50), ("ddpg", 0, 1), ("td3", 0, 1)])
+@pytest.mark.parametrize(
+    ("name", "middle", "half"), [("ppo", 0, 1), ("ppo", 150, 50), ("sac", 150, 50), ("ddpg", 0, 1), ("td3", 0, 1)]
+)
 def test_best_continuous_action(name: str, middle: float, half: float) -> None:
     """Whatever actions are measured in."""
     options = {"middle": middle, "half": half}
-    config, learner = train((CONTINUOUS | {"ppo": PPO})[name], "ContinuousAction", options=options)
+    config, learner = train((CONTINUOUS | {"ppo": PPO, "sac": SAC})[name], "ContinuousAction", options=options)
     np.testing.assert_allclose(act(config, learner, column(0)), [[middle + half * 0.5]], atol=half * 0.05)
 
 
@@ -275,10 +298,10 @@ def test_who_does_not_scale_stays_at_a_bound(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(("broken", "expected"), [(False, 10.0), (True, (1 - 0.9**5) / (1 - 0.9))])
-@pytest.mark.parametrize("name", DISCRETE)
+@pytest.mark.parametrize("name", [*DISCRETE, "sac"])
 def test_a_time_limit_is_not_death(name: str, broken: bool, expected: float) -> None:
     """gamma = 0.9: 10 for ever, but from the first of five steps 4.0951 if the cut is taken for death."""
-    config, learner = train(DISCRETE[name], "Truncation", broken=broken, clock=True)
+    config, learner = train((DISCRETE | {"sac": SAC})[name], "Truncation", broken=broken, clock=True)
     np.testing.assert_allclose(value(config, learner, column(0)), [expected], rtol=0.02)
 
 
@@ -309,10 +332,10 @@ def test_a_regulator_that_dies_after_one_step_rests() -> None:
     assert gain(config, learner) == pytest.approx(0, abs=0.05)
 
 
-@pytest.mark.parametrize("name", DISCRETE)
+@pytest.mark.parametrize("name", [*DISCRETE, "sac"])
 def test_only_the_mask_tells(name: str) -> None:
     """The world raises if an action is illegal. Learned is to take the largest legal one."""
-    config, learner = train(DISCRETE[name], "MaskedAction")
+    config, learner = train((DISCRETE | {"sac": SAC})[name], "MaskedAction")
     mask = (np.arange(1, 32)[:, None] >> np.arange(5) & 1).astype(bool)
     best = 4 - mask[:, ::-1].argmax(1)
     np.testing.assert_array_equal(act(config, learner, np.zeros((31, 1), np.float32), mask), best)

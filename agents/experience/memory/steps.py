@@ -304,6 +304,7 @@ class Steps:
             discount=discount,
             next_obs=after["obs"],
             next_mask=after.get("mask"),
+            mask=rings["mask"].take(starts, 0) if "mask" in rings else None,
         )
 
     def _judged(self, starts: Array) -> tuple[Array, Array, Array]:

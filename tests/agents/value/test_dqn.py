@@ -53,7 +53,7 @@ def transitions(seed: int = 0) -> Transition:
 
 
 def batch(rows: Transition, weight: Array | None = None) -> Batch:
-    return Batch(*(None if column is None else torch.from_numpy(column) for column in (*rows, weight)))  # type: ignore[arg-type]
+    return Batch(*(None if column is None else torch.from_numpy(column) for column in (*rows[:6], weight)))  # type: ignore[arg-type]
 
 
 def gradient(learner: Learner, rows: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from supervised.networks.heads import Gaussian, Logits, Q, Tanh
+from supervised.networks.heads import Gaussian, Logits, Q, SquashedGaussian, Tanh
 from supervised.networks.plain import plain
 from supervised.networks.torso import Normalize, initialize, torso
 
@@ -23,11 +23,12 @@ def heads() -> list[nn.Module]:
         Q(6, 4, generator()),
         Tanh(6, 2, generator(), 1.0),
         Gaussian(6, 2, generator(), 0.3, (torch.tensor([150.0, 0.0]), torch.tensor([50.0, 1.0]))),
+        SquashedGaussian(6, 2, generator(), -0.1, 0.1),
     ]
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
-@pytest.mark.parametrize("head", range(5))
+@pytest.mark.parametrize("head", range(6))
 @pytest.mark.parametrize("normalized", [False, True])
 def test_the_numpy_twin_computes_the_same(activation: str, head: int, normalized: bool) -> None:
     first: nn.Module = nn.Identity()

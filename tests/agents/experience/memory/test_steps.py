@@ -89,7 +89,8 @@ def assert_right(found: Transition, rows: list[tuple[Unroll, int, int]], n: int)
     np.testing.assert_allclose(found.discount, [e[1] for e in expected], rtol=1e-6)
     np.testing.assert_array_equal(found.next_obs, np.array([e[2] for e in expected]))
     alive = found.discount > 0  # nothing is legal behind the end
-    assert found.next_mask is not None
+    assert found.next_mask is not None and found.mask is not None
+    np.testing.assert_array_equal(found.mask, [unroll.mask[t, b] for unroll, t, b in rows if unroll.mask is not None])
     np.testing.assert_array_equal(found.next_mask[alive], np.array([e[3] for e in expected])[alive])
 
 
