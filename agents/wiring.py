@@ -105,7 +105,8 @@ def matches(config: Control, seeds: Seeds) -> Evaluation:
     """The greedy policy against `evaluation.opponents`, so many games each, and against its past self."""
     game, opponents = make_game(config.world.name), config.evaluation.opponents
     if opponents is None:
-        opponents = ("random", "one_ply") if game.spec.perfect_information else ("random",)
+        looked_ahead = game.spec.perfect_information and game.spec.seats > 1
+        opponents = ("random", "one_ply") if looked_ahead else ("random",)
 
     def climber(name: str, weights: Array) -> Player:
         return acting(config, game, {"weights": weights}, name)

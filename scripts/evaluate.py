@@ -212,6 +212,8 @@ def together(asked: argparse.Namespace, game: str) -> Callable[[], None]:
     agents = [settled(name) for name in asked.agents]
     terms = invite(game, agents, entrant, asked.games, asked.openings, asked.seed or 0, asked.time_limit, asked.trust)
     test = sprt(asked.sprt[0], asked.sprt[1], len(terms.agents), terms.seats) if asked.sprt else None
+    if asked.league is not None and terms.seats == 1:
+        raise ValueError(f"--league keeps games of several players, and {game} is for one")
     league, run = League(asked.league) if asked.league else None, 0
     if league is not None:
         run, seed = league.begin(terms, asked.seed)
@@ -228,7 +230,8 @@ def together(asked: argparse.Namespace, game: str) -> Callable[[], None]:
                 played.append(games)
                 if league is not None:
                     league.add(run, terms.names, bout, games)
-                if test is not None and test.verdict(standings.pairings(2, played)[0].scores):
+                met = standings.pairings(2, played) if test is not None else []
+                if test is not None and met and test.verdict(met[0].scores):
                     break
         lines = standings.standings(terms.names, played, rng)
         found = standings.pairings(len(terms.names), played)

@@ -62,12 +62,25 @@ class Climber:
         seats = self.game.spec.seats
         luck, table = streams(self.seeds, (one.name, other.name)), [0] + [1] * (seats - 1)
         groups = max(1, self.games // seats)
+        if seats == 1:
+            return self._compare(a, b, one, other, groups)
         played = play(self.game, [one, other], groups, luck, usual_plies(self.game.spec), table)
         own = played.returns[played.seating == 0]
         theirs = np.where(played.seating == 0, -np.inf, played.returns).max(1)
         points = np.where(own > theirs, 1.0, np.where(own < theirs, 0.0, 0.5))
         games = np.bincount(played.group)
         return Pairing(a, b, np.bincount(played.group, points) / games, games)
+
+    def _compare(self, a: int, b: int, one: Player, other: Player, groups: int) -> Pairing:
+        """In a game for one both play alone, after the same openings and with the same luck."""
+        paid = []
+        for player in (one, other):
+            luck = streams(self.seeds, (player.name,))
+            played = play(self.game, [player], groups, luck, usual_plies(self.game.spec))
+            paid.append(played.returns[np.argsort(played.group), 0])
+        ours, theirs = paid
+        points = np.where(ours > theirs, 1.0, np.where(ours < theirs, 0.0, 0.5))
+        return Pairing(a, b, points, np.ones(groups, np.int64))
 
     def state_dict(self) -> State:
         return {"last": self.last}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from agents.arena.estimates import Interval, bootstrap_mean, grouped_score
 from agents.arena.match import Played
 from agents.arena.ratings import Pairing, Rating, bradley_terry
 from envs.api import Array
+
+RESULTS = {1.0: "win", 0.5: "draw", 0.0: "loss"}
 
 
 class Standing(NamedTuple):
@@ -43,6 +46,8 @@ def standings(names: Sequence[str], results: Sequence[Played], rng: np.random.Ge
 
 def pairings(players: int, results: Sequence[Played]) -> list[Pairing]:
     """What each player scored against each other one, by groups of games: those with the same number of a group."""
+    if for_one(results):
+        return _compared(players, results)
     met: dict[tuple[int, int], list[Array]] = {}
     for played in results:
         seats, score = played.seating.shape[1], _scores(played)
@@ -53,6 +58,28 @@ def pairings(players: int, results: Sequence[Played]) -> list[Pairing]:
                     here = rows[(played.seating[rows, a] == one) & (played.seating[rows, b] == other)]
                     met.setdefault((one, other), []).append(np.stack([played.group[here], score[here, a, b]]))
     return [_pairing(*pair, np.hstack(parts)) for pair, parts in sorted(met.items())]
+
+
+def for_one(results: Sequence[Played]) -> bool:
+    """Whether the game has one seat: then a match is a paired evaluation."""
+    return bool(results) and results[0].seating.shape[1] == 1
+
+
+def _compared(players: int, results: Sequence[Played]) -> list[Pairing]:
+    """Who earned more in games for one that share opening and luck. Who forfeits has earned least."""
+    earned: list[dict[int, float]] = [{} for _ in range(players)]
+    for played in results:
+        paid = np.where(played.forfeit < 0, played.returns[:, 0], -np.inf)
+        for player, group, value in zip(played.seating[:, 0].tolist(), played.group.tolist(), paid.tolist()):
+            earned[player][group] = value
+    found = []
+    for one, other in combinations(range(players), 2):
+        groups = sorted(earned[one].keys() & earned[other].keys())
+        ours, theirs = (np.array([earned[player][group] for group in groups]) for player in (one, other))
+        if groups:
+            scores = np.where(ours > theirs, 1.0, np.where(ours < theirs, 0.0, 0.5))
+            found.append(Pairing(one, other, scores, np.ones(len(groups))))
+    return found
 
 
 def reasons(names: Sequence[str], results: Sequence[Played]) -> list[str]:
@@ -154,13 +181,16 @@ def _standing(
     own += [(1 - p.scores, p.games) for p in found if p.second == index]
     score = grouped_score(np.concatenate([s for s, _ in own]), np.concatenate([g for _, g in own]))
     outcome, paid = Counter[str](), list[float]()
+    if for_one(results):
+        outcome.update(RESULTS[each] for scores, _ in own for each in scores.tolist())
     games = forfeits = 0
     for played in results:
         held = played.seating == index
         here = np.flatnonzero(held.any(1))
         games += len(here)
         forfeits += int((held[here] & (np.arange(held.shape[1]) == played.forfeit[here, None])).any(1).sum())
-        outcome.update(_outcomes(_scores(played)[here], held[here]))
+        if held.shape[1] > 1:
+            outcome.update(_outcomes(_scores(played)[here], held[here]))
         finished = here[played.forfeit[here] < 0]
         means = np.where(held, played.returns, 0)[finished].sum(1) / held[finished].sum(1)
         _, place, count = np.unique(played.group[finished], return_inverse=True, return_counts=True)
@@ -196,7 +226,7 @@ def _outcomes(score: Array, held: Array) -> list[str]:
     """Of each game for whoever holds these seats: a win with the best of them over all others, a draw, or a loss."""
     worst = np.where(held[:, None, :], 2.0, score).min(2)  # of each seat against the seats of others
     best = np.where(held, worst, -1.0).max(1)
-    return [{1.0: "win", 0.5: "draw"}.get(value, "loss") for value in best.tolist()]
+    return [RESULTS.get(value, "loss") for value in best.tolist()]
 
 
 def _pairing(first: int, second: int, groups_and_scores: Array) -> Pairing:

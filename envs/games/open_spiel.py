@@ -16,6 +16,7 @@ import numpy as np
 from envs.api import Array, GameSpec, IllegalAction, Positions, Symmetry
 from envs.games.symmetries import identity
 
+UNSOUND = {"morpion_solitaire": "OpenSpiel's moves of it write beyond their memory, which ends the process"}
 ACTIONS, NUMBERS = 2**20, 2**24  # of a game, and of an observation, at most
 
 
@@ -27,6 +28,8 @@ def names() -> list[str]:
 def load(name: str) -> OpenSpielGame:
     """Raises ValueError for what OpenSpiel does not know and for games that are not played in turns."""
     pyspiel = _library()
+    if fault := UNSOUND.get(name.partition("(")[0]):
+        raise ValueError(f"{name} can't be played: {fault}")
     try:
         game = pyspiel.load_game(name)
         dynamics = game.get_type().dynamics

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from envs.api import CHANCE, TERMINAL, IllegalAction
+from envs.games import open_spiel
 from envs.games.check import check_game
 from envs.games.make import make_game
+from scripts import evaluate
 
 pytest.importorskip("pyspiel")
+
+ROOT = Path(__file__).resolve().parents[3]
 
 GAMES = [
     "2048",
@@ -119,3 +128,47 @@ def test_what_a_person_reads_hides_the_cards_of_others() -> None:
     assert "Private: 5" in poker.text(dealt, np.array([1]))[0]
     with pytest.raises(ValueError, match="OpenSpiel draws no pictures of chess"):
         chess.picture(chess.initial(1))
+
+
+UNPLAYABLE = {  # registered games that are refused, and why
+    **dict.fromkeys(
+        ["mfg_crowd_modelling", "mfg_crowd_modelling_2d", "mfg_dynamic_routing", "mfg_garnet"], "mean field"
+    ),
+    "crossword": "doesn't say what is observed in",
+    "morpion_solitaire": "write beyond their memory",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", open_spiel.names())
+def test_every_registered_game_is_played_and_compared_or_refused_by_name(name: str) -> None:
+    """In a process of its own: one that dies fails this test, and no other."""
+    request_ = ["scripts/evaluate.py", "random", "random", "--games", "2", "--game", name]
+    done = subprocess.run(
+        [sys.executable, *request_], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode in (0, 2) and "Traceback" not in done.stderr, done.stderr
+    if done.returncode == 2:
+        reasons = ("draws its luck out of sight", "OpenSpiel can't load", UNPLAYABLE.get(name, "can't load"))
+        assert name in done.stderr and any(reason in done.stderr for reason in reasons), done.stderr
+    else:
+        assert "forfeit" not in done.stdout
+        assert name not in UNPLAYABLE
+
+
+def test_what_ends_the_process_is_refused() -> None:
+    with pytest.raises(ValueError, match="morpion_solitaire can't be played: .* ends the process"):
+        make_game("morpion_solitaire")
+
+
+def test_games_for_one_are_compared_on_the_same_chance(tmp_path: Path) -> None:
+    file = tmp_path / "found.json"
+    for name in ("blackjack", "catch"):
+        request_ = ["random", "random", "--games", "20", "--game", name, "--json", str(file)]
+        assert evaluate.main(request_) == 0
+        one, other = json.loads(file.read_text())["players"]
+        assert one["games"] == other["games"] == 20
+        assert (one["wins"], one["draws"], one["losses"]) == (other["losses"], other["draws"], other["wins"])
+        assert one["wins"] + one["draws"] + one["losses"] == 20
+    assert evaluate.main(["random", "random", "--game", "catch", "--league", str(tmp_path / "a.sqlite")]) == 2
+    assert not (tmp_path / "a.sqlite").exists()
