@@ -27,7 +27,6 @@ FILES = (
     "agents/actor_critic/*.py",
     "agents/value/*.py",
     "agents/alphazero/alphazero.py",
-    "agents/search/gumbel.py",
     "supervised/losses.py",
     "supervised/trained.py",
 )
