@@ -18,14 +18,17 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from experiment.clocks import Clocks, Timetable
-from experiment.metrics import Picture, was_written
+from experiment.metrics import was_written
 from experiment.run import Failure as Failure  # which a course may raise
 from experiment.run import Progress, Run
 from experiment.saving import Saving
 from experiment.stop import Stopped
+
+if TYPE_CHECKING:
+    from experiment.metrics import Picture
 
 State = dict[str, Any]  # nested: dicts with string keys; arrays, numbers, strings, None and lists at the leaves
 

@@ -18,15 +18,16 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol, SupportsFloat
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Protocol, SupportsFloat
 
 from experiment.png import png
 
+if TYPE_CHECKING:  # `--help` needs no numpy
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Picture = NDArray[np.uint8]
 Values = Mapping[str, int | float]
-Picture = NDArray[np.uint8]
 LINES = "metrics.jsonl"
 
 
@@ -53,7 +54,7 @@ class Metrics:
     def write(self, step: int, values: Mapping[str, SupportsFloat | Picture]) -> None:
         """Values are numbers, 0-d arrays or tensors, or pictures. Warns of each name once that has come without a
         value."""
-        pictures = {name: value for name, value in values.items() if isinstance(value, np.ndarray) and value.ndim == 3}
+        pictures: Any = {name: value for name, value in values.items() if getattr(value, "ndim", 0) == 3}
         if pictures:
             self._attempt("TensorBoard", lambda _: self._events.show(int(step), pictures))
         numbers: Any = {name: value for name, value in values.items() if name not in pictures}

@@ -11,10 +11,12 @@ Steps are counted over all phases, each in its own unit. Metrics carry the name 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from experiment.course import Course, State
-from experiment.metrics import Picture
+
+if TYPE_CHECKING:
+    from experiment.metrics import Picture
 
 Value = TypeVar("Value")
 Make = Callable[[Mapping[str, Course]], Course]

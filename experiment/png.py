@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import struct
 import zlib
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOUR = {1: 0, 3: 2}  # by channels: grey, or red, green and blue
@@ -14,6 +16,8 @@ COLOUR = {1: 0, 3: 2}  # by channels: grey, or red, green and blue
 
 def png(picture: NDArray[np.uint8]) -> bytes:
     """[H, W, C] uint8 with 1 or 3 channels as the bytes of a file. Raises ValueError for others."""
+    import numpy as np  # late, so that `--help` needs none
+
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] not in COLOUR:
         raise ValueError(f"a picture is uint8 [H, W, 1 or 3], but found {picture.dtype} {list(picture.shape)}")
     height, width, channels = picture.shape
