@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
 from itertools import pairwise
@@ -42,6 +43,7 @@ class Work(NamedTuple):
     steps: int  # environment steps of a trial
     products: list[Shape]  # the matrix products of one update
     updates: float  # per environment step
+    package: str = "stable_baselines3"  # where the peer is: this, or sb3_contrib
 
 
 def products(batch: int, widths: list[int], forward: int = 0, weights: int = 0, inputs: int = 0) -> list[Shape]:
@@ -69,6 +71,42 @@ WORKS = {
         steps=16_384,
         products=products(64, [4, 64, 64, 2], 1, 1, 1) + products(64, [4, 64, 64, 1], 1, 1, 1),
         updates=10 / 64,
+    ),
+    "a2c": Work(
+        config={
+            "algorithm": "a2c",
+            "env": {"id": "CartPole-v1", "count": 8},
+            "rollout": {"steps": 5},
+            "network": {"hidden": [64, 64], "activation": "tanh"},
+            "learner": {"learning_rate": 7e-4, "value_coefficient": 1.0, "gae_lambda": 1.0, "max_gradient_norm": 0.5},
+        },
+        peer="A2C",
+        settings={"use_rms_prop": False},  # Adam with epsilon 1e-5, as ours
+        burn_in=4_000,
+        steps=12_000,
+        # The values of six observations for each row, then one gradient.
+        products=products(48, [4, 64, 64, 1], 1)
+        + products(40, [4, 64, 64, 2], 1, 1, 1)
+        + products(40, [4, 64, 64, 1], 1, 1, 1),
+        updates=1 / 40,
+    ),
+    "trpo": Work(
+        config={
+            "algorithm": "trpo",
+            "env": {"id": "CartPole-v1", "count": 8},
+            "rollout": {"steps": 256},
+            "network": {"hidden": [64, 64], "activation": "tanh"},
+            "learner": {"radius": 0.01, "iterations": 15, "damping": 0.1, "shrink": 0.8, "attempts": 10},
+            "baseline": {"learning_rate": 1e-3, "batch_size": 128, "epochs": 10},
+        },
+        peer="TRPO",
+        settings={"n_steps": 256},
+        burn_in=4_096,
+        steps=8_192,
+        # Policy: a gradient, and a pass forward and back for each of 16 products with the Fisher matrix. Values: fits.
+        products=products(2048, [4, 64, 64, 2], 17, 17, 17) + products(128, [4, 64, 64, 1], 160, 160, 160),
+        updates=1 / 2048,
+        package="sb3_contrib",
     ),
     "dqn": Work(
         config={
@@ -126,13 +164,17 @@ def trained(raw: dict[str, Any], burn_in: int, steps: int) -> Iterator[Trial]:
 
 @contextmanager
 def stable_baselines(
-    name: str, settings: dict[str, Any], env: Environment, burn_in: int, steps: int
+    name: str,
+    settings: dict[str, Any],
+    env: Environment,
+    burn_in: int,
+    steps: int,
+    package: str = "stable_baselines3",
 ) -> Iterator[Trial]:
     """The peer's `learn`, carried on from trial to trial."""
-    import stable_baselines3
     from stable_baselines3.common.env_util import make_vec_env
 
-    algorithm = getattr(stable_baselines3, name)
+    algorithm = getattr(import_module(package), name)
     model = algorithm("MlpPolicy", make_vec_env(env.id, env.count, seed=0), seed=0, device="cpu", **settings)
     try:
         model.learn(burn_in, log_interval=None)
@@ -192,15 +234,15 @@ def rllib(work: Work) -> Iterator[Trial]:
 
 
 def against_stable_baselines(name: str, compiled: bool, pairs: int, threads: int) -> Row:
-    label = peer("stable-baselines3", "stable_baselines3")
     work = WORKS[name]
+    label = peer(work.package.replace("_", "-"), work.package)
     env = Environment(**work.config["env"])
     raw = work.config | {"compile": "on" if compiled else "off", "runtime": {"threads": threads}}
     row = compare(
         name if compiled else f"{name}-eager",
         "steps/s",
         Side(f"ours, {'compiled' if compiled else 'eager'}", lambda: trained(raw, work.burn_in, work.steps)),
-        Side(label, lambda: stable_baselines(work.peer, work.settings, env, work.burn_in, work.steps)),
+        Side(label, lambda: stable_baselines(work.peer, work.settings, env, work.burn_in, work.steps, work.package)),
         pairs,
     )
     return row._replace(floor=floor(work))

@@ -18,6 +18,9 @@ CPU = torch.device("cpu")
 CONFIGS: dict[str, dict[str, Any]] = {
     "ppo": {"learner": {"batch_size": 16, "epochs": 2, "learning_rate": 0.01}},
     "ppo with a KL limit": {"learner": {"batch_size": 16, "epochs": 2, "learning_rate": 0.01, "target_kl": 1e-3}},
+    "a2c": {"learner": {"learning_rate": 0.01}},
+    "q_actor_critic": {"learner": {"learning_rate": 0.01, "policy_learning_rate": 0.01}},
+    "trpo": {"baseline": {"batch_size": 16, "epochs": 2, "learning_rate": 0.01}},
     "dqn": {"learner": {"target_interval": 0, "tau": 0.1, "double": True}, "memory": {"prioritized": {}}},
     "ddpg": {"learner": {"critics": 2, "policy_delay": 2, "smoothing": 0.2, "batch_size": 16}},
     "sac": {"learner": {"batch_size": 16}},
@@ -40,7 +43,7 @@ def learned(name: str, compile: str) -> Array:
         actor.load(learner.weights(), collection)
         memory.add(actor.collect())
         learner.begin_round(Round(collection, 32 * (collection + 1)))
-        for _ in range(1 if kind == "ppo" else 4):
+        for _ in range(4 if kind in ("dqn", "ddpg") else 1):
             sample = memory.sample()
             memory.update(sample, learner.update(sample))
     actor.close()

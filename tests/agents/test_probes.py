@@ -98,7 +98,27 @@ SAC = {
     "memory": {"capacity": 3_000, "start": 100},
     "random_steps": 800,
 }
+A2C = PPO | {
+    "algorithm": "a2c",
+    "rollout": {"steps": 4},
+    "learner": {"learning_rate": {"kind": "linear", "start": 0.02, "end": 0.0}, "discount": 0.9},
+}
+IMPALA = A2C | {"algorithm": "impala", "learner": A2C["learner"] | {"entropy_coefficient": 0.0}}  # type: ignore[operator]
+TRPO = PPO | {
+    "algorithm": "trpo",
+    "learner": {"radius": 0.05, "discount": 0.9},
+    "baseline": {"learning_rate": {"kind": "linear", "start": 0.02, "end": 0.0}, "epochs": 4},
+}
+NPG = TRPO | {"algorithm": "npg"}
+REINFORCE = TRPO | {
+    "algorithm": "reinforce",
+    "env": {"count": 1},
+    "rollout": {"episodes": 16},
+    "learner": {"learning_rate": 0.02, "discount": 0.9},
+    "baseline": TRPO["baseline"] | {"kind": "learned"},  # type: ignore[operator]
+}
 DISCRETE = {"ppo": PPO, "dqn": DQN, "double": DOUBLE}
+OTHERS = {"a2c": A2C, "impala": IMPALA, "trpo": TRPO, "npg": NPG, "reinforce": REINFORCE}
 CONTINUOUS = {"ddpg": DDPG, "td3": TD3}
 
 
@@ -202,8 +222,10 @@ def value(config: Control, learner: Any, obs: Array) -> Array:
     """What the learner thinks states are worth, [B]: V, max Q, or Q of the policy's action."""
     x = torch.from_numpy(obs)
     with torch.no_grad():
-        if config.algorithm == "ppo":
+        if config.algorithm in ("ppo", "a2c", "impala"):
             return np.asarray(learner.network.value(x))
+        if config.algorithm in ("trpo", "npg", "reinforce"):
+            return np.asarray(learner.baseline.values(x))
         if config.algorithm == "dqn":
             return learner.network(x).amax(-1).numpy()
         if config.algorithm == "sac":
@@ -248,6 +270,22 @@ def test_best_action_depends_on_the_observation(name: str, seed: int) -> None:
     config, learner = train((DISCRETE | {"sac": SAC})[name], "ObservationActionReward", seed)
     np.testing.assert_array_equal(act(config, learner, column(-1, 1)), [0, 1])
     np.testing.assert_allclose(value(config, learner, column(-1, 1)), [1, 1], atol=0.02)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in ("a2c", "trpo"))) for name in OTHERS]
+)
+def test_policy_gradients_learn_actions_values_and_what_a_cut_is(name: str) -> None:
+    """Three of the worlds above and below, for learners that share their parts with PPO."""
+    config, learner = train(OTHERS[name], "ObservationActionReward")
+    np.testing.assert_array_equal(act(config, learner, column(-1, 1)), [0, 1])
+    np.testing.assert_allclose(value(config, learner, column(-1, 1)), [1, 1], atol=0.03)
+    config, learner = train(OTHERS[name], "TwoStepDiscount")
+    np.testing.assert_allclose(value(config, learner, column(0, 1)), [0.9, 1], atol=0.03)
+    config, learner = train(OTHERS[name], "Truncation")
+    np.testing.assert_allclose(value(config, learner, column(0)), [10], rtol=0.05)
+    config, learner = train(OTHERS[name], "Truncation", broken=True, clock=True)
+    np.testing.assert_allclose(value(config, learner, column(0)), [(1 - 0.9**5) / (1 - 0.9)], rtol=0.05)
 
 
 def test_action_values_of_both_actions() -> None:

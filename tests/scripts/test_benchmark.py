@@ -150,15 +150,17 @@ def test_the_products_of_a_pass() -> None:
     assert 0 < seconds([(8, 4, 6)], calls=2) < seconds([(8, 4, 6), (256, 400, 300)], calls=2)
 
 
-@pytest.mark.parametrize("name", ["dqn", "ddpg"])
+@pytest.mark.parametrize("name", ["a2c", "dqn", "ddpg"])
 def test_both_sides_make_as_many_updates(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import stable_baselines3
 
+    import agents.actor_critic.a2c
     import agents.actor_critic.ddpg
     import agents.value.dqn
 
     work = WORKS[name]
-    learner: Any = {"dqn": agents.value.dqn.Learner, "ddpg": agents.actor_critic.ddpg.Learner}[name]
+    module: Any = {"a2c": agents.actor_critic.a2c, "dqn": agents.value.dqn, "ddpg": agents.actor_critic.ddpg}[name]
+    learner = module.Learner
     made = {"ours": 0, "theirs": 0}
     update, train = learner.update, getattr(stable_baselines3, work.peer).train
 
@@ -166,9 +168,9 @@ def test_both_sides_make_as_many_updates(name: str, monkeypatch: pytest.MonkeyPa
         made["ours"] += 1
         return update(self, sample)
 
-    def count_theirs(self: object, gradient_steps: int, batch_size: int) -> None:
-        made["theirs"] += gradient_steps
-        train(self, gradient_steps, batch_size)
+    def count_theirs(self: object, **told: int) -> None:
+        made["theirs"] += told.get("gradient_steps", 1)
+        train(self, **told)
 
     monkeypatch.setattr(learner, "update", count_ours)
     monkeypatch.setattr(getattr(stable_baselines3, work.peer), "train", count_theirs)
