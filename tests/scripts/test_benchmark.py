@@ -177,8 +177,8 @@ def test_both_sides_make_as_many_updates(name: str, monkeypatch: pytest.MonkeyPa
     raw = work.config | {"compile": "off"}
     env = Environment(**work.config["env"])
     for side, start in (
-        ("ours", lambda: trained(raw, 104, 40)),
-        ("theirs", lambda: stable_baselines(work.peer, work.settings, env, 104, 40)),
+        ("ours", lambda: trained(raw, 304, 40)),
+        ("theirs", lambda: stable_baselines(work.peer, work.settings, env, 304, 40)),
     ):
         with start() as trial:
             made[side] = 0  # what burn-in did
