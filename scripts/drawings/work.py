@@ -19,12 +19,12 @@ class Work(NamedTuple):
 
 
 def seconds(work: Callable[[], object], times: int = 3) -> float:
-    """The shortest of some turns, after one that compiles."""
+    """Processor time of the shortest of some turns, after one that compiles; others may be busy on the machine."""
     work()
     return min(_once(work) for _ in range(times))
 
 
 def _once(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     work()
-    return time.perf_counter() - began
+    return time.process_time() - began

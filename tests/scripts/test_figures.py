@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
+from scripts.drawings import samples, testbed
 from scripts.drawings.planning import FIGURES
 from scripts.drawings.work import Work, seconds
 from scripts.figures import ROOT, figures, main
@@ -16,6 +18,31 @@ def test_it_is_drawn(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main([name, "--out", str(tmp_path)]) == 0
     assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert capsys.readouterr().out.startswith(f"{name}: ")
+
+
+SMALL: dict[str, dict[str, int]] = {
+    "random_walk": {"runs": 2},
+    "nineteen_states": {"runs": 1, "points": 3},
+    "cliff": {"runs": 2},
+    "step_sizes": {"runs": 2, "long_runs": 1, "episodes": 20},
+    "double_learning": {"runs": 10},
+    "blackjack": {"episodes": 5000},
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_it_is_computed_in_small(name: str) -> None:
+    figure = Figure(layout="constrained")
+    work = samples.FIGURES[name][0](figure, **SMALL[name])
+    assert figure.axes and all(place.has_data() for place in figure.axes)
+    assert work.seconds > 0 and work.plain > 0
+
+
+def test_the_testbed_is_computed_in_small() -> None:
+    figure = Figure(layout="constrained")
+    work = testbed.exploration(figure, runs=3)
+    assert [len(place.lines) for place in figure.axes] == [len(testbed.RULES)] * 2
+    assert work.seconds > 0 and work.plain > 0
 
 
 def test_every_figure_is_in_the_documentation() -> None:

@@ -155,8 +155,8 @@ def backward(
         fade(features, method, discount * method.decay, step, episode.ratio[t], state, learned)
         surplus = now - before if method.kind == DUTCH else 0.0
         for at in range(features.size):
-            if trace[at] != 0.0:
-                change[at] += (step if step > 0 else 1.0 / learned.counts[at]) * (error + surplus) * trace[at]
+            size = step if step > 0 else 1.0 / max(learned.counts[at], 1.0)  # where it is 0, so is the trace
+            change[at] += size * (error + surplus) * trace[at]
         for k in range(features.active.shape[1]):
             change[features.active[state, k]] -= step * surplus * features.scale[state, k]
         before = future
