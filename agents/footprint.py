@@ -86,7 +86,8 @@ def _sections(section: Config, run: Config, world: World, prefix: str) -> Iterat
         yield prefix + name, size
     for name, inner in vars(section).items():
         if isinstance(inner, Config):
-            yield from _sections(inner, run, world, f"{prefix}{name}.")
+            whole = "algorithm" in type(inner).model_fields  # a run within a run
+            yield from _sections(inner, inner if whole else run, world, f"{prefix}{name}.")
 
 
 def require(config: Config, world: World, available: Callable[[], int] = available_memory) -> None:

@@ -46,7 +46,7 @@ def trust(path: Path, state: State, about: dict[str, Any]) -> None:
     """Raise CheckpointError for what no run has saved although it is well-formed, and for what is not finite."""
     if not isinstance(about.get("config"), dict) or not isinstance(about.get("steps"), int):
         raise CheckpointError(f"{path}: its manifest doesn't say by which config, or after how many steps")
-    if not all(isinstance(about.get(kind), dict) for kind in ("libraries", "rules")):
+    if not all(isinstance(about.get(kind, {}), dict) for kind in ("libraries", "rules")):
         raise CheckpointError(f"{path}: its manifest doesn't say by which libraries and rules")
     try:
         require_finite(state)

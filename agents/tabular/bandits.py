@@ -243,7 +243,9 @@ class Exploration:
         self.curves, self.pulls = Curves(**state["curves"]), int(state["pulls"])
 
     def _arrays(self) -> dict[str, Array]:
-        return self.known._asdict() | {"worlds": self.worlds.means}
+        arrays = self.known._asdict()
+        del arrays["scores"]  # nothing is left there from pull to pull
+        return arrays | {"worlds": self.worlds.means}
 
 
 def play(worlds: Bandits, rule: Rule, steps: int, seed_of_rows: int = 0) -> Curves:
