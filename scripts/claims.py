@@ -39,6 +39,7 @@ CLAIMS = {
     "trpo-cartpole": Claim("trpo/cartpole.yaml", 100_000, 475.0),
     "trpo-acrobot": Claim("trpo/acrobot.yaml", 100_000, -90.0),
     "dqn-cartpole": Claim("dqn/cartpole.yaml", 50_000, 475.0),
+    "nfq-cartpole": Claim("nfq/cartpole.yaml", 10_000, 475.0),
     "ddpg-pendulum": Claim("ddpg/pendulum.yaml", 20_000, -200.0),
     "td3-pendulum": Claim("ddpg/pendulum_td3.yaml", 20_000, -200.0),
     "sac-pendulum": Claim("sac/pendulum.yaml", 10_000, -160.0),

@@ -21,7 +21,7 @@ ENTERS = {  # an environment, a match, a match with search
     **dict.fromkeys(["reinforce", "reinforce_mean", "npg", "npg_continuous", "trpo", "trpo_continuous"], ("env",)),
     **dict.fromkeys(["q_actor_critic", "q_actor_critic_masked", "a2c", "a2c_continuous", "impala"], ("env",)),
     **dict.fromkeys(["ppo", "ppo_continuous", "ppo_masked", "dqn", "ddpg", "td3", "atari"], ("env",)),
-    **dict.fromkeys(["sac", "sac_discrete"], ("env",)),
+    **dict.fromkeys(["sac", "sac_discrete", "nfq", "nfq_restarted"], ("env",)),
     **dict.fromkeys(["ppo_game", "dqn_game", *SOLVERS], ("game",)),
     "alphazero": ("game", "search"),
     **{name: ("nowhere" if parse(config).environment is None else "env",) for name, config in TABLES.items()},

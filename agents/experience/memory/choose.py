@@ -25,12 +25,8 @@ def replay(
     rewards: Rewards | None = None,
     prioritized: PrioritizedOptions | None = None,
 ) -> tuple[Replay, PerStep]:
-    """Replay memory and update ratio for a run of `steps`. Stacked pictures are kept frame by frame."""
-    table: RowStore
-    if spec.frames > 1:
-        table = Frames(memory.capacity, env.count, spec.frames, learner.discount, learner.n_step, rewards)
-    else:
-        table = Steps(memory.capacity, env.count, learner.discount, learner.n_step, rewards)
+    """Replay memory and update ratio for a run of `steps`."""
+    table = row_store(env, memory.capacity, learner.discount, learner.n_step, spec, rewards)
     select = (
         Uniform()
         if prioritized is None
@@ -40,3 +36,12 @@ def replay(
     )
     rng = seeds.generator("memory")
     return Replay(table, select, learner.batch_size, rng), PerStep(learner.updates_per_step, memory.start)
+
+
+def row_store(
+    env: Environment, capacity: int, discount: float, n_step: int, spec: Spec, rewards: Rewards | None = None
+) -> RowStore:
+    """What holds the rows of this world. Stacked pictures are kept frame by frame."""
+    if spec.frames > 1:
+        return Frames(capacity, env.count, spec.frames, discount, n_step, rewards)
+    return Steps(capacity, env.count, discount, n_step, rewards)
