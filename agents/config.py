@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue, field_validator, model_validator
 
 from agents.footprint import Footprint, layer_bytes, shown_bytes
 from agents.footprint import World as Shown
+from agents.torsos import PlainTorsoOptions, Torso
 from envs.names import parameters, split
 from experiment import extensions
 from experiment.config import (
@@ -24,7 +25,7 @@ from experiment.config import (
     Several,
 )
 
-Activation = Literal["tanh", "relu", "silu", "elu"]
+Activation = Literal["tanh", "relu", "silu", "elu", "sigmoid", "gelu"]
 ENVIRONMENT = 4096  # bytes of one, at the least
 Threads = Annotated[int, Field(gt=0, le=1024)]
 
@@ -138,15 +139,26 @@ class Runtime(Config):
 
 
 class NetworkOptions(Config):
-    torso: Literal["mlp", "nips_cnn", "nature_cnn"] = "mlp"
-    """what turns observations into features: mlp for vectors, the convolutions of 2013 or 2015 for stacked pictures"""
+    torso: Torso = PlainTorsoOptions()
+    """what turns observations into features: a kind, or a section of a kind and its options"""
     hidden: Several[Count] = (64, 64)
-    """widths of the hidden layers (mlp), or of the layers behind the convolutions"""
+    """widths of the hidden layers: of an mlp, or behind the convolutions, or before what remembers"""
     activation: Activation = "tanh"
     """nonlinearity between layers"""
+    initialization: Literal["orthogonal", "fan_in", "glorot", "he"] | None = None
+    """how the torso's weights are drawn; null is what the algorithm's page says"""
+    pretrained: str | None = None
+    """begin with the torso of this run or checkpoint, of a fit for example; it must be made like this one"""
+    frozen: bool = False
+    """leave the torso as it begins: what is behind it learns alone"""
+
+    @property
+    def kind(self) -> str:
+        """Of the torso."""
+        return str(getattr(self.torso, "kind"))  # noqa: B009 (its kind alone is spelt out when it is read)
 
     def footprint(self, run: Any, world: Shown) -> Footprint:
-        behind_convolutions = self.torso != "mlp"
+        behind_convolutions = self.kind != "mlp"
         return {"hidden": layer_bytes(None if behind_convolutions else world, self.hidden)}
 
 

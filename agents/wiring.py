@@ -7,12 +7,15 @@ drive(course, run, timetable(config), keep)
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from agents.api import Algorithm, Evaluation, Parts, Player, Source
 from agents.arena.ladder import Climber
 from agents.arena.paired import Episodic
-from agents.config import Control, EpisodeLogging, Experiment, Runtime, SolverEvaluation
+from agents.config import Control, EpisodeLogging, Experiment, NetworkOptions, Runtime, SolverEvaluation
 from agents.courses.solving import Solving
 from agents.courses.training import Training
 from agents.entrants import entrant
@@ -21,21 +24,31 @@ from agents.fleet.local import LocalFleet
 from agents.fleet.ray_fleet import RayFleet, connect, require
 from agents.footprint import require as require_memory
 from agents.registry import algorithm
-from agents.restore import acting
+from agents.restore import acting, go_on, load_checkpoint, load_policy
 from envs.api import Array, GameSpec, Spec
 from envs.games.make import make_game
 from experiment.clocks import Timetable
 from experiment.course import Course
 from experiment.seeding import Seeds
 from supervised.accelerate import device_of, use_cpu
+from supervised.trained import Trained
 
 
 def build(config: Experiment) -> Course:
     """What the config asks for, ready to begin.
 
     Raises ValueError where config and world don't fit, MemoryError for what can't fit, EnvError where the world fails
-    at once, ConnectionError where there is no cluster at `runtime.address`.
+    at once, ConnectionError where there is no cluster at `runtime.address`, CheckpointError where `network.pretrained`
+    is nothing to begin with.
     """
+    course, options = begun(config), getattr(config, "network", None)
+    if isinstance(options, NetworkOptions) and options.pretrained is not None:
+        take_over(course, torso_in(Path(options.pretrained)))
+    return course
+
+
+def begun(config: Experiment) -> Course:
+    """The course, with networks as they are drawn."""
     require_memory(config, world(config))
     asked, seeds = algorithm(config.algorithm).load(), Seeds(config.seed)
     if asked.course is not None:
@@ -61,11 +74,41 @@ def world(config: Experiment) -> Spec | GameSpec | None:
     return make_game(config.world.name).spec if config.world.kind == "game" else None
 
 
+def torso_in(path: Path) -> nn.Module:
+    """What a run or checkpoint has learned to turn inputs into features by. Raises ValueError where there is none."""
+    config, state, about = load_checkpoint(path)
+    if isinstance(config, Control):
+        source: Any = load_policy(path)[0]
+    else:
+        source = begun(config)
+        go_on(source, state, about)
+        source = getattr(source, "trained", None)
+    try:
+        found: nn.Module = source.flat.module.get_submodule("torso")
+    except AttributeError as error:
+        raise ValueError(f"network.pretrained: {path} is a run of {config.algorithm}, which has no torso") from error
+    return found
+
+
+def take_over(course: Course, torso: nn.Module) -> None:
+    """Let every torso of what a course trains that is made like this one begin with its parameters. Raises ValueError
+    where none is."""
+    learner = course.learner if isinstance(course, Training) else course
+    found = 0
+    for trained in (part for part in vars(learner).values() if isinstance(part, Trained)):
+        for name, own in trained.flat.module.named_modules():
+            if name.rpartition(".")[2] == "torso" and str(own) == str(torso):
+                trained.take_over(name, torso)
+                found += 1
+    if not found:
+        raise ValueError(f"network.pretrained: no torso here is made like\n{torso}")
+
+
 def parts(config: Experiment, asked: Algorithm[Any], seeds: Seeds) -> Parts:
     """What the actors feed."""
     assert asked.make is not None, config.algorithm
     shown = world(config)
-    if isinstance(shown, Spec) and getattr(getattr(config, "network", None), "torso", None) == "mlp":
+    if isinstance(shown, Spec) and getattr(getattr(config, "network", None), "kind", None) == "mlp":
         warn_of_pictures(shown)
     return asked.make(config, shown, seeds, device_of(getattr(config, "device", "cpu")))
 

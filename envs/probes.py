@@ -12,6 +12,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from envs import partial
 from envs.api import Array
 
 Shown = tuple[Array, dict[str, Any]]
@@ -328,6 +329,8 @@ WORLDS: dict[str, tuple[Any, int | None]] = {
     "Memory": (Memory, None),
     "MaskedAction": (MaskedAction, None),
     "DeepSea": (DeepSea, None),
+    "CartPoleNoVelocity": (partial.cart_pole, 500),
+    "PendulumNoVelocity": (partial.pendulum, 200),
     "Faulty": (Faulty, None),
     "Slow": (Slow, 100),
 }

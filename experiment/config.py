@@ -303,7 +303,7 @@ def _mismatch(key: str, problem: ErrorDetails, options: Mapping[str, Option]) ->
     """What was found at a key, and what was expected."""
     kind, value, missing = problem["type"], problem["input"], problem["type"] in ("missing", "union_tag_not_found")
     if kind in ("union_tag_invalid", "union_tag_not_found"):  # the fault is in the tag, not in the section
-        tag = problem["ctx"]["discriminator"].strip("'")
+        tag = problem["ctx"]["discriminator"].strip("'()")
         key, value = f"{key}.{tag}", value.get(tag)
     known = options.get(_described(key))
     expected = known.type if known else _EXPECTED.get(problem["msg"], problem["msg"])
@@ -419,7 +419,9 @@ def describe(model: type[Config]) -> list[Option]:
         known = options.setdefault(option.key, option)
         if known.type.startswith("one of: ") and option.type.startswith("one of: "):  # the tag of alternative sections
             choices = dict.fromkeys((known.type + ", " + option.type[8:])[8:].split(", "))
-            options[option.key] = known._replace(type="one of: " + ", ".join(choices))
+            texts = dict.fromkeys(one.help.removesuffix(f" ({FIXED})") for one in (known, option))
+            told = "; ".join(texts) + f" ({FIXED})" * known.fixed
+            options[option.key] = known._replace(type="one of: " + ", ".join(choices), help=told)
     return list(options.values())
 
 

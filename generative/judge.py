@@ -12,6 +12,7 @@ from supervised.datasets import Rows
 from supervised.fit import Fitting
 from supervised.losses import cross_entropy
 from supervised.networks.predictor import Predictor
+from supervised.networks.torso import initialize, torso
 from supervised.trained import Found, Trained
 
 Array = NDArray[Any]
@@ -26,7 +27,9 @@ class Judge:
             return {"loss": cross_entropy(trained.flat.call(parameters, inputs), targets)}, {}
 
         generator = torch.Generator().manual_seed(0)
-        self.network = Predictor(rows.inputs.shape[1:], classes, "mlp", [WIDTH], "relu", generator)
+        layers, features = torso(rows.inputs.shape[1:], "mlp", [WIDTH], "relu")
+        initialize(layers, "fan_in", generator)
+        self.network = Predictor(layers, features, classes, generator)
         trained = Trained(self.network, loss, {"loss": 1.0})
         rng = np.random.default_rng(0)
         fit = Fitting(trained, rows, rows, BATCH, lambda progress: RATE * (1 - progress), UPDATES, rng)

@@ -1,7 +1,8 @@
 """Write the tables of options and of algorithms into the documentation: python scripts/docs.py [--check]
 
 `<!-- options: NAME -->` to `<!-- end -->` holds the options of an algorithm, made of the help texts of its config; the
-page it stands on is the algorithm's page. `<!-- options: NAME KEY -->` holds those of the keys that begin so.
+page it stands on is the algorithm's page. `<!-- options: NAME KEY -->` holds those of the keys that begin so. Options
+of APART, which many algorithms have, are on the page that is named there alone.
 `<!-- algorithms -->` to `<!-- end -->` lists all algorithms, one a line.
 --check writes nothing, and exits with 1 if a table is out of date.
 """
@@ -15,12 +16,14 @@ import sys
 from pathlib import Path
 
 from agents.registry import ALGORITHMS, Entry, algorithm
-from experiment.config import ConfigError, read, table
+from experiment.config import Config, ConfigError, read, table
 
 ROOT = Path(__file__).resolve().parents[1]
-BLOCK = re.compile(r"(<!-- (?:options: (\w+) ?(\w*)|algorithms) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (?:options: (\w+) ?([\w.]*)|algorithms) -->\n).*?(<!-- end -->)", re.DOTALL)
 PAPER = re.compile(r"((?:(?:van|von|de) )?[A-Z][^(),;:\n]* \d{4}),\s+(https?://[^\s(),;]+)")
 RUN = re.compile(r"python scripts/train\.py (configs/\S+\.yaml)")
+
+APART = {"network.torso.": "networks.md"}
 
 
 def pages() -> dict[str, Path]:
@@ -58,11 +61,21 @@ def algorithms() -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
+def options(config: type[Config], under: str) -> str:
+    """The table of options; those that stand elsewhere are left out of the whole one, which says where they are."""
+    if under:
+        return table(config, under)
+    lines = table(config).splitlines()
+    kept = [line for line in lines if not line.startswith(tuple(f"| `{key}" for key in APART))]
+    told = [f"\nThose of `{key}` are in [{page}]({page})." for key, page in APART.items()] * (len(kept) < len(lines))
+    return "\n".join(kept + told)
+
+
 def written(text: str) -> str:
     """A page with its tables as they should be. Raises ConfigError for an unknown algorithm."""
 
     def made(block: re.Match[str]) -> str:
-        shown = table(algorithm(block[2]).config, block[3]) if block[2] else algorithms()
+        shown = options(algorithm(block[2]).config, block[3]) if block[2] else algorithms()
         return f"{block[1]}\n{shown}\n\n{block[4]}"
 
     return BLOCK.sub(made, text)

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from supervised.accelerate import accelerate
 from supervised.flat import Adam, Flat, clip_by_norm, differentiate
@@ -183,9 +184,13 @@ class Trained:
 
 
 def tensors(columns: Iterable[Any], device: torch.device) -> list[Any]:
-    """Arrays or tensors, or None, on the device."""
-    given = (torch.from_numpy(column) if isinstance(column, np.ndarray) else column for column in columns)
-    return [None if column is None else column.to(device, non_blocking=True) for column in given]
+    """Arrays or tensors, nested or not, or None, on the device."""
+
+    def there(column: Any) -> Any:
+        given = torch.from_numpy(column) if isinstance(column, np.ndarray) else column
+        return None if given is None else given.to(device, non_blocking=True)
+
+    return [pytree.tree_map(there, column) for column in columns]
 
 
 def _mean(found: Tensor) -> Tensor:

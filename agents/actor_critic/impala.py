@@ -31,10 +31,10 @@ from agents.maths.returns import vtrace
 from agents.maths.stochastic import stochastic
 from agents.parts.actor_critic import ActorCriticLearner
 from agents.parts.on_policy import Rows, StochasticPolicy, discounts, flattened, valued
+from agents.parts.recalling import worth_compiling
 from agents.records import Sample, Unroll
 from envs.api import Array, Spec
 from experiment.seeding import Seeds
-from supervised.accelerate import pays_off
 
 
 class Learner(ActorCriticLearner[IMPALA]):
@@ -81,7 +81,8 @@ class Learner(ActorCriticLearner[IMPALA]):
 
 def make(config: IMPALA, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     updates = config.steps / (config.rollout.steps * config.env.count)
-    learner = Learner(config, spec, seeds, device, pays_off(config.compile, updates, device))
+    compiled = worth_compiling(config.compile, config.network, updates, device)
+    learner = Learner(config, spec, seeds, device, compiled)
     models = make_rewards(config.rewards)
     return Parts(learner, Latest(Rewards(models)), EveryCollection(), models)
 

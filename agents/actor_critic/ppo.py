@@ -31,10 +31,11 @@ from agents.maths.losses import ppo_clip, value_loss, value_loss_clipped
 from agents.maths.stochastic import stochastic
 from agents.parts.actor_critic import ActorCriticLearner
 from agents.parts.on_policy import Rows, StochasticPolicy, explained_variance, rows_of
+from agents.parts.recalling import worth_compiling
 from agents.records import Sample, Unroll
 from envs.api import Spec
 from experiment.seeding import Seeds
-from supervised.accelerate import accelerate, pays_off
+from supervised.accelerate import accelerate
 from supervised.trained import Found, TrainState
 
 
@@ -57,22 +58,20 @@ class Learner(ActorCriticLearner[PPO]):
         self.explained_variance = explained_variance(rows.advantage, rows.target)
         settings = torch.tensor([self.at(options.learning_rate), self.at(options.clip)], device=self.device)
         self.active.fill_(1)
-        n = len(rows.log_prob)
-        batches = n // options.batch_size
+        n, batches = rows.units, len(rows.log_prob) // options.batch_size
         together = next(k for k in (4, 3, 2, 1) if batches % k == 0)
         for _ in range(options.epochs):
             order = torch.from_numpy(self.rng.permutation(n)).to(self.device)
-            for index in order.view(-1, together, options.batch_size):
+            for index in order.view(-1, together, n // batches):
                 self.step((self.trained.state, self.active), settings, index, *rows)
             self.updates += 1
             if options.target_kl is not None and not self.active:
                 break
 
     def minibatches(self, state: tuple[TrainState, Tensor], settings: Tensor, index: Tensor, *rows: Any) -> None:
-        """The closed step: for each row of `index` [k, batch_size], gradient, clipping and Adam, all in place."""
+        """The closed step: for each row of `index` [k, units], gradient, clipping and Adam, all in place."""
         for picked in index.unbind():
-            columns: list[Any] = [None if column is None else column[picked] for column in rows]
-            self.minibatch(*state, settings, Rows(*columns))
+            self.minibatch(*state, settings, Rows(*rows).pick(picked))
 
     def minibatch(self, state: TrainState, active: Tensor, settings: Tensor, batch: Rows) -> None:
         limit = self.config.learner.target_kl
@@ -117,7 +116,8 @@ class Learner(ActorCriticLearner[PPO]):
 
 def make(config: PPO, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     updates = config.steps / config.learner.batch_size * config.learner.epochs
-    learner = Learner(config, spec, seeds, device, pays_off(config.compile, updates, device))
+    compiled = worth_compiling(config.compile, config.network, updates, device)
+    learner = Learner(config, spec, seeds, device, compiled)
     models = make_rewards(config.rewards)
     return Parts(learner, Latest(Rewards(models)), EveryCollection(), models)
 

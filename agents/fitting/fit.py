@@ -10,6 +10,7 @@ train/n_updates.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -19,6 +20,7 @@ from agents.api import Algorithm
 from agents.config import Experiment
 from agents.fitting.configs.fit import Fit
 from agents.maths.schedules import value as scheduled
+from agents.parts.networks import build
 from experiment.course import Course
 from experiment.seeding import Seeds
 from supervised.accelerate import device_of, pays_off, use_cpu
@@ -29,10 +31,10 @@ from supervised.networks.predictor import Predictor
 from supervised.trained import Found, Trained
 
 
-def course(config: Fit, seeds: Seeds, build: Callable[[Experiment], Course]) -> Fitting:
+def course(config: Fit, seeds: Seeds, make: Callable[[Experiment], Course]) -> Fitting:
     """Ready to begin. Raises ValueError where data, network and loss don't fit together, or there are no data."""
     use_cpu(config.threads)
-    data = dataset(config.data, config.held_out, seeds.generator("data", "held out"))
+    data = shaped(dataset(config.data, config.held_out, seeds.generator("data", "held out")), config)
     return Fitting(
         predictor(config, data, seeds),
         data.train,
@@ -42,6 +44,17 @@ def course(config: Fit, seeds: Seeds, build: Callable[[Experiment], Course]) -> 
         config.steps,
         seeds.generator("learner", "batches"),
     )
+
+
+def shaped(data: Data, config: Fit) -> Data:
+    """With inputs of the shape that the config asks for. Raises ValueError where they don't have as many numbers."""
+    if config.shape is None:
+        return data
+    numbers = data.train.inputs.shape[1]
+    if math.prod(config.shape) != numbers:
+        raise ValueError(f"shape: found {list(config.shape)}, expected {numbers} numbers in all, as {config.data} has")
+    train, rest = (rows._replace(inputs=rows.inputs.reshape(-1, *config.shape)) for rows in (data.train, data.held_out))
+    return data._replace(train=train, held_out=rest)
 
 
 def predictor(config: Fit, data: Data, seeds: Seeds) -> Trained:
@@ -57,7 +70,7 @@ def predictor(config: Fit, data: Data, seeds: Seeds) -> Trained:
     inputs, targets = data.train
     outputs = targets.shape[1] if data.classes is None else data.classes
     generator = torch.Generator().manual_seed(seeds.integer("learner", "network"))
-    network = Predictor(inputs.shape[1:], outputs, options.torso, options.hidden, options.activation, generator)
+    network = Predictor(*build(options, inputs.shape[1:], "fan_in", generator), outputs, generator)
     trained = Trained(
         network.to(device),
         found,

@@ -56,6 +56,7 @@ class PolicyLearner(Assembled, Generic[C]):
 
     def learned(self, rows: Rows) -> None:
         """The policy has learned from these rows: now the baseline may."""
+        assert isinstance(rows.obs, Tensor), "its policy remembers nothing"
         self.baseline.fit(rows.obs, rows.target, self.at(self.config.baseline.learning_rate))
         self.updates += 1
 

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
-from supervised.networks.torso import initialize, torso
+from supervised.networks.torso import initialize
 
 
 class Predictor(nn.Module):
     """inputs [B, *shape] -> outputs [B, K]: numbers, or unnormalized log-probabilities of classes.
 
-    kind, hidden, activation: of the torso, see `torso`. Raises ValueError where it doesn't take inputs of this shape.
+    torso: inputs -> features [B, features], initialized, as `supervised.networks.torso.torso` makes it.
     """
 
-    def __init__(
-        self,
-        shape: Sequence[int],
-        outputs: int,
-        kind: str,
-        hidden: Sequence[int],
-        activation: str,
-        generator: torch.Generator,
-    ) -> None:
+    def __init__(self, torso: nn.Module, features: int, outputs: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.torso, features = torso(shape, kind, hidden, activation)
+        self.torso = torso
         self.head = nn.Linear(features, outputs)
-        initialize(self, "fan_in", generator)
+        initialize(self.head, "fan_in", generator)
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.head(self.torso(inputs))

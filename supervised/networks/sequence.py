@@ -1,6 +1,6 @@
 """What reads sequences: modules with a carry, `(carry, x [T, B, F], first [T, B]) -> (carry, y [T, B, H])`.
 
-    network = Recurrent("gru", inputs=4, hidden=32)
+    network = Recurrent("gru", inputs=4, width=32)
     carry, y = network(network.initial(8), x, first)        # T steps of 8 rows at once, as in learning
     carry, y = network(carry, x[:1], first[:1])             # or step by step, as in acting
 
@@ -42,11 +42,11 @@ class Recurrent(nn.Module):
     Carry: hidden [B, layers, H], and cell [B, layers, H] of an lstm.
     """
 
-    def __init__(self, kind: str, inputs: int, hidden: int, layers: int = 1) -> None:
+    def __init__(self, kind: str, inputs: int, width: int, layers: int = 1) -> None:
         super().__init__()
-        self.cells = nn.ModuleList(CELLS[kind](hidden if layer else inputs, hidden) for layer in range(layers))
+        self.cells = nn.ModuleList(CELLS[kind](width if layer else inputs, width) for layer in range(layers))
         self.names = ("hidden", "cell") if kind == "lstm" else ("hidden",)
-        self.features = hidden
+        self.features = width
 
     def initial(self, batch: int) -> Carry:
         device = next(self.parameters()).device
@@ -79,15 +79,15 @@ class Bidirectional(nn.Module):
     shared: both directions have one matrix and bias for inputs, and differ in the recurrent ones alone.
     """
 
-    def __init__(self, kind: str, inputs: int, hidden: int, layers: int = 1, shared: bool = False) -> None:
+    def __init__(self, kind: str, inputs: int, width: int, layers: int = 1, shared: bool = False) -> None:
         super().__init__()
-        widths = [2 * hidden if layer else inputs for layer in range(layers)]
-        pairs = [(Recurrent(kind, width, hidden), Recurrent(kind, width, hidden)) for width in widths]
+        widths = [2 * width if layer else inputs for layer in range(layers)]
+        pairs = [(Recurrent(kind, below, width), Recurrent(kind, below, width)) for below in widths]
         for ahead, back in pairs if shared else []:
             for name in ("weight_ih", "bias_ih"):
                 setattr(back.cells[0], name, getattr(ahead.cells[0], name))
         self.pairs = nn.ModuleList(nn.ModuleList(pair) for pair in pairs)
-        self.features = 2 * hidden
+        self.features = 2 * width
 
     def initial(self, batch: int) -> Carry:
         return {}
@@ -101,3 +101,22 @@ class Bidirectional(nn.Module):
             found, backwards = ahead(fresh, x, first)[1], back(fresh, x.flip(0), last)[1]
             x = torch.cat([found, backwards.flip(0)], -1)
         return {}, x
+
+
+class Recall(nn.Module):
+    """A sequence model behind an encoder of each step: obs [T, B, *obs] -> [T, B, H]."""
+
+    def __init__(self, encoder: nn.Module, model: SequenceModel) -> None:
+        super().__init__()
+        assert isinstance(model, nn.Module)
+        self.encoder, self.model = encoder, model
+
+    def initial(self, batch: int) -> Carry:
+        found: Carry = self.model.initial(batch)
+        return found
+
+    def forward(self, carry: Carry, obs: Tensor, first: Tensor) -> tuple[Carry, Tensor]:
+        found: tuple[Carry, Tensor] = self.model(
+            carry, self.encoder(obs.flatten(0, 1)).unflatten(0, first.shape), first
+        )
+        return found

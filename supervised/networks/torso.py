@@ -1,15 +1,31 @@
-"""Torsos: observation [B, *obs] -> features [B, F]."""
+"""Torsos: observation [B, *obs] -> features [B, F]; what remembers reads steps in order (`Recall`)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from supervised.networks.densenet import densenet
+from supervised.networks.pictures import LEAST, cnn, lenet, nature_cnn, nips_cnn, vgg
+from supervised.networks.residual import resnet
+from supervised.networks.sequence import Recall, Recurrent, SequenceModel
+from supervised.networks.transformer import CausalTransformer
+from supervised.networks.vit import vit
+
 Weighted = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
-ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "silu": nn.SiLU, "elu": nn.ELU}
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "silu": nn.SiLU,
+    "elu": nn.ELU,
+    "sigmoid": nn.Sigmoid,
+    "gelu": nn.GELU,
+}
 
 
 def orthogonal(layer: Weighted, gain: float, generator: torch.Generator) -> None:
@@ -27,14 +43,49 @@ def fan_in_uniform(layer: Weighted, generator: torch.Generator) -> None:
         nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
 
 
+def glorot(layer: Weighted, generator: torch.Generator) -> None:
+    """Weights uniform with variance 2 / (fan in + fan out), for tanh; no bias (Glorot and Bengio 2010)."""
+    nn.init.xavier_uniform_(layer.weight, generator=generator)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def he(layer: Weighted, generator: torch.Generator) -> None:
+    """Weights normal with variance 2 / fan in, for rectifiers; no bias (He et al. 2015)."""
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+SCHEMES: dict[str, Callable[[Any, torch.Generator], None]] = {
+    "orthogonal": lambda layer, generator: orthogonal(layer, math.sqrt(2), generator),
+    "fan_in": fan_in_uniform,
+    "glorot": glorot,
+    "he": he,
+}
+
+
 def initialize(module: nn.Module, scheme: str, generator: torch.Generator) -> None:
-    """Initialize every linear and convolutional layer: `orthogonal` (gain sqrt 2) or `fan_in`."""
+    """Initialize every linear and convolutional layer by one of SCHEMES. Cells that remember begin as torch's do, or
+    under "orthogonal" with orthogonal matrices and no bias; tables (of positions) with a deviation of 0.02."""
     for layer in module.modules():
         if isinstance(layer, Weighted):
-            if scheme == "orthogonal":
-                orthogonal(layer, math.sqrt(2), generator)
-            else:
-                fan_in_uniform(layer, generator)
+            SCHEMES[scheme](layer, generator)
+        elif isinstance(layer, nn.RNNCellBase):
+            _cell(layer, scheme, generator)
+        elif isinstance(layer, nn.Embedding):
+            nn.init.normal_(layer.weight, 0.0, 0.02, generator=generator)
+
+
+def _cell(cell: nn.RNNCellBase, scheme: str, generator: torch.Generator) -> None:
+    bound = 1 / math.sqrt(cell.hidden_size)
+    for parameter in cell.parameters():
+        if scheme != "orthogonal":
+            nn.init.uniform_(parameter, -bound, bound, generator=generator)
+        elif parameter.ndim == 2:
+            nn.init.orthogonal_(parameter, generator=generator)
+        else:
+            nn.init.zeros_(parameter)
 
 
 def mlp(inputs: int, hidden: Sequence[int], activation: str) -> nn.Sequential:
@@ -44,36 +95,6 @@ def mlp(inputs: int, hidden: Sequence[int], activation: str) -> nn.Sequential:
         layers += [nn.Linear(inputs, width), ACTIVATIONS[activation]()]
         inputs = width
     return nn.Sequential(*layers)
-
-
-def nips_cnn(channels: int, height: int, width: int) -> nn.Sequential:
-    """The convolutions of Mnih et al. (2013), https://arxiv.org/abs/1312.5602: [B, C, H, W] -> [B, F].
-
-    A third of the arithmetic of `nature_cnn`, which counts when there is no GPU.
-    """
-    return nn.Sequential(
-        nn.Conv2d(channels, 16, 8, stride=4),
-        nn.ReLU(),
-        nn.Conv2d(16, 32, 4, stride=2),
-        nn.ReLU(),
-        nn.Flatten(),
-    )
-
-
-def nature_cnn(channels: int, height: int, width: int) -> nn.Sequential:
-    """The convolutions of Mnih et al. (2015), https://doi.org/10.1038/nature14236: [B, C, H, W] -> [B, F]."""
-    return nn.Sequential(
-        nn.Conv2d(channels, 32, 8, stride=4),
-        nn.ReLU(),
-        nn.Conv2d(32, 64, 4, stride=2),
-        nn.ReLU(),
-        nn.Conv2d(64, 64, 3, stride=1),
-        nn.ReLU(),
-        nn.Flatten(),
-    )
-
-
-CONVOLUTIONS = {"nips_cnn": nips_cnn, "nature_cnn": nature_cnn}
 
 
 class Normalize(nn.Module):
@@ -99,21 +120,67 @@ class Pixels(nn.Module):
         return obs.float() * (1 / 255)
 
 
-def torso(shape: Sequence[int], kind: str, hidden: Sequence[int], activation: str) -> tuple[nn.Sequential, int]:
-    """Build a torso for observations of `shape` and return it with the width of its features.
+Builder = Callable[..., nn.Module]  # (shape [C, H, W], activation, **options) -> [B, C, H, W] to [B, F]
+PICTURES: dict[str, Builder] = {
+    "nips_cnn": nips_cnn,
+    "nature_cnn": nature_cnn,
+    "lenet": lenet,
+    "cnn": cnn,
+    "vgg": vgg,
+    "resnet": resnet,
+    "densenet": densenet,
+    "vit": vit,
+}
+RECALLING: dict[str, Callable[..., SequenceModel]] = {  # (features, **options)
+    **{kind: partial(Recurrent, kind) for kind in ("rnn", "gru", "lstm")},
+    "transformer": CausalTransformer,
+}
 
-    kind: "mlp" flattens whatever comes; "nips_cnn" and "nature_cnn" want pictures [C, H, W] of at least 36 x 36.
+
+def torso(
+    shape: Sequence[int], kind: str, hidden: Sequence[int], activation: str, **options: Any
+) -> tuple[nn.Module, int]:
+    """Build a torso for observations of `shape` and return it with the width of its features. options: of its kind.
+
+    kind: "mlp" flattens whatever comes; those of PICTURES want pictures [C, H, W]; those of RECALLING remember steps,
+    and are a `Recall` of an `encoder`, a mapping with its kind and options. Raises ValueError where observations of
+    this shape don't suit it.
     """
+    if kind in RECALLING:
+        encoder, features = torso(shape, hidden=hidden, activation=activation, **options.pop("encoder"))
+        model = RECALLING[kind](features, **options)
+        return Recall(encoder, model), model.features
     if kind == "mlp":
         inputs = math.prod(shape)
         flatten = [nn.Flatten()] if len(shape) != 1 else []
         return nn.Sequential(*flatten, mlp(inputs, hidden, activation)), hidden[-1] if hidden else inputs
-    if len(shape) != 3 or min(shape[1:]) < 36:
+    front, features = pictures(shape, kind, activation, options)
+    return nn.Sequential(front, mlp(features, hidden, activation)), hidden[-1] if hidden else features
+
+
+def pictures(shape: Sequence[int], kind: str, activation: str, options: Mapping[str, Any]) -> tuple[nn.Module, int]:
+    """What reads pictures, and the width of its features."""
+    least = LEAST.get(kind, 1)
+    if len(shape) != 3 or min(shape[1:]) < least:
+        of = f" of at least {least} x {least}" if least > 1 else ""
         raise ValueError(
-            f"network.torso={kind} wants pictures of shape [channels, height, width] and at least 36 x 36, "
-            f"but observations have shape {list(shape)}; use network.torso=mlp"
+            f"network.torso={kind} wants pictures{of}, of shape [channels, height, width], but observations have shape "
+            f"{list(shape)}; use network.torso=mlp"
         )
-    convolutions = CONVOLUTIONS[kind](*shape)
-    with torch.no_grad():
-        features = convolutions(torch.zeros(1, *shape)).shape[1]
-    return nn.Sequential(convolutions, mlp(features, hidden, activation)), hidden[-1] if hidden else features
+    front = PICTURES[kind](shape, ACTIVATIONS[activation], **options)
+    try:
+        with torch.no_grad():
+            features = front(torch.zeros(1, *shape, device=next(front.parameters()).device)).shape[1]
+    except RuntimeError as error:
+        raise ValueError(f"network.torso={kind}: observations of shape {list(shape)} are too small: {error}") from error
+    return front, features
+
+
+def sequences(torso: nn.Module) -> bool:
+    """Whether a torso remembers steps."""
+    return isinstance(torso, Recall)
+
+
+def freeze(layers: nn.Module) -> None:
+    """Let no gradient reach the parameters of these layers: they stay what they are."""
+    layers.forward = torch.no_grad()(layers.forward)

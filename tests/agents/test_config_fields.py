@@ -27,8 +27,9 @@ from experiment.course import drive
 from experiment.run import Run
 from tests.runs import ROOT, raw, spelt
 
-# What these do shows only where there is a screen, a cluster or a failure, see below, or a game (test_wiring.py).
-APART = ("env.atari", "runtime", "evaluation.opponents")
+# What these do shows only where there is a screen, a cluster or a failure, see below, a game (test_wiring.py), or a
+# torso of their kind (test_torsos.py).
+APART = ("env.atari", "runtime", "evaluation.opponents", "network.torso.")
 
 
 def runs(name: str) -> list[Experiment]:
@@ -41,7 +42,7 @@ def fields(model: type[Config]) -> set[str]:
 
 
 @contextmanager
-def noting(config: Experiment) -> Iterator[set[str]]:
+def noting(config: Config) -> Iterator[set[str]]:
     """While inside, what is read of the config by its dotted key."""
     names: dict[int, str] = {}
 

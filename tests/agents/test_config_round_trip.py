@@ -74,13 +74,9 @@ def sections(model: type[Config]) -> st.SearchStrategy[dict[str, Any]]:
     """Some of the section's fields, and those without a default or by which a section is told from others."""
     fields = {name: values(field.annotation, tuple(field.metadata)) for name, field in model.model_fields.items()}
     needed = {
-        name: fields.pop(name) for name, field in model.model_fields.items() if field.is_required() or is_tag(field)
+        name: fields.pop(name) for name, field in model.model_fields.items() if field.is_required() or name == "kind"
     }
     return st.fixed_dictionaries(needed, optional=fields)
-
-
-def is_tag(field: FieldInfo) -> bool:
-    return get_origin(field.annotation) is Literal and len(get_args(field.annotation)) == 1
 
 
 def merged(base: Any, over: Any) -> Any:

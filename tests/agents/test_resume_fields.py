@@ -54,6 +54,9 @@ BY_HAND = {  # where another value is not to be guessed, or doesn't go alone
     "env.wrappers": ["env.wrappers=[{name: TimeLimit, max_episode_steps: 9}]"],
     "evaluation.graded": ["evaluation.graded=[connect_four_middle]"],
     "game": ["game=connect_four"],
+    "network.pretrained": ["network.pretrained=runs/another"],
+    "network.torso": ["network.torso=vit"],
+    "shape": ["shape=[2, 2]"],
     "learner.tau": ["learner.target_interval=0", "learner.tau=0.01"],
     "mdp": ["mdp=two_state"],
     "runtime.address": ["runtime.address=auto", "runtime.kind=ray"],
@@ -67,6 +70,7 @@ BY_HAND = {  # where another value is not to be guessed, or doesn't go alone
 UNSEEN = {"id": "ALE/Pong-v5", "atari": {}}
 RAY = {"runtime.address", "runtime.kind", "runtime.mode"}
 LONG = RAY | {"runtime.threads"}
+AS_A_WHOLE = "network.torso."  # what lies below is kept or changed with the section
 NEVER = {  # what is refused in any such run
     ("alphazero", "search.seconds"),
     ("deep_cfr", "runtime.mode"),
@@ -81,6 +85,8 @@ NEVER = {  # what is refused in any such run
 
 def change(raw_config: dict[str, Any], key: str) -> list[str]:
     """Overrides after which a field has another value, and the config is a valid one."""
+    if key in BY_HAND:
+        return BY_HAND[key]
     config = parse(raw_config)
     whole = config.model_dump(mode="json")
     for guess in guesses(config, key.split(".")):
@@ -89,7 +95,7 @@ def change(raw_config: dict[str, Any], key: str) -> list[str]:
         except ConfigError:
             continue
         return [guess]
-    return BY_HAND[key]
+    raise AssertionError(f"no other value of {key} is to be guessed")
 
 
 def guesses(section: Config, path: list[str], prefix: str = "") -> Iterator[str]:
@@ -210,7 +216,8 @@ def contents(directory: Path) -> dict[Path, bytes]:
 
 def marked(name: str) -> dict[str, bool]:
     """Every field of a base's algorithm, and whether a resumed run must keep it."""
-    return {option.key: option.fixed for option in describe(algorithm((BASES | MORE)[name].config["algorithm"]).config)}
+    options = describe(algorithm((BASES | MORE)[name].config["algorithm"]).config)
+    return {option.key: option.fixed for option in options if not option.key.startswith(AS_A_WHOLE)}
 
 
 def resume_with(name: str, key: str, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:

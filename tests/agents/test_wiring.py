@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from agents.arena.ladder import Climber
 from agents.config import Control
 from agents.registry import parse
-from agents.wiring import build, matches, warn_of_pictures
+from agents.wiring import build, matches, torso_in, warn_of_pictures
 from envs.api import Discrete, Spec
 from experiment.config import ConfigError
 from experiment.seeding import Seeds
-from tests.runs import raw
+from tests.runs import raw, state, train
 
 needs_open_spiel = pytest.mark.skipif(importlib.util.find_spec("pyspiel") is None, reason="OpenSpiel is not installed")
 
@@ -78,3 +81,68 @@ def test_what_no_convolution_could_take_is_left_alone(shape: tuple[int, ...], ki
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_of_pictures(Spec("small", shape, kind, Discrete(2)))
+
+
+# Beginning with what another run has learned -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Iris has four numbers a row, as CartPole has."""
+    run = tmp_path_factory.mktemp("fitted") / "iris"
+    assert train(raw("fit"), run) == 0
+    return run
+
+
+def same(module: Any, other: Any) -> bool:
+    pairs = zip(module.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(one, another) for one, another in pairs)
+
+
+@pytest.mark.parametrize("name", ["ppo", "dqn"])
+def test_a_policy_begins_with_a_torso_that_was_fitted(name: str, fitted: Path) -> None:
+    """Every torso of the learner does, and its target network's."""
+    changes: dict[str, Any] = {"hidden": [16], "pretrained": str(fitted)}
+    changes |= {"activation": "tanh", "dueling": False} if name == "dqn" else {}
+    course: Any = build(parse(raw(name, network=changes)))
+    source = torso_in(fitted)
+    network = course.learner.network
+    torsos = [network.policy.torso, network.torso] if name == "ppo" else [network.torso]
+    assert all(same(torso, source) for torso in torsos)
+    if name == "dqn":
+        trained = course.learner.trained
+        assert torch.equal(trained.state.target, trained.state.parameters)
+    course.close()
+
+
+def test_a_frozen_torso_stays_what_it_was_and_the_rest_learns(fitted: Path, tmp_path: Path) -> None:
+    network = {"pretrained": str(fitted), "frozen": True, "hidden": [16]}
+    assert train(raw("ppo", network=network), tmp_path / "run") == 0
+    course: Any = build(parse(raw("ppo", network=network)))
+    before = course.learner.state_dict()["trained"]["weights"].copy()
+    course.load_state_dict(state(tmp_path / "run"))
+    policy = course.learner.network.policy
+    assert same(policy.torso, torso_in(fitted)) and same(course.learner.network.torso, torso_in(fitted))
+    assert np.mean(course.learner.state_dict()["trained"]["weights"] != before) > 0.1
+    course.close()
+
+
+def test_a_policy_and_a_fit_are_learned_from_alike(fitted: Path, tmp_path: Path) -> None:
+    assert train(raw("ppo"), tmp_path / "run") == 0
+    assert not same(torso_in(tmp_path / "run"), torso_in(fitted))
+    again: Any = build(parse(raw("fit", network={"hidden": [16], "pretrained": str(tmp_path / "run")})))
+    assert same(again.trained.flat.module.torso, torso_in(tmp_path / "run"))
+
+
+def test_what_is_nothing_to_begin_with_is_told(
+    fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for network, told in [
+        ({"hidden": [8], "pretrained": str(fitted)}, "network.pretrained: no torso here is made like"),
+        ({"pretrained": str(tmp_path / "nowhere")}, "nowhere"),
+    ]:
+        assert train(raw("ppo", network=network), tmp_path / "run") == 2
+        assert told in capsys.readouterr().err
+    frozen = raw("fit", network={"frozen": True}, learner={"regularization": 0.1})
+    assert train(frozen, tmp_path / "run") == 2
+    assert "learner.regularization would shrink the torso" in capsys.readouterr().err

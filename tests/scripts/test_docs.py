@@ -10,7 +10,7 @@ import pytest
 
 from agents.registry import ALGORITHMS
 from experiment.config import describe
-from scripts.docs import main, pages, paper
+from scripts.docs import APART, main, pages, paper
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -45,9 +45,9 @@ def test_the_documentation_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_algorithm_has_a_page_with_its_options(name: str) -> None:
-    page = pages()[name].read_text()
+    page, shared = pages()[name].read_text(), (ROOT / "docs" / "networks.md").read_text()
     for option in describe(ALGORITHMS[name].config):
-        assert f"| `{option.key}` |" in page
+        assert f"| `{option.key}` |" in (shared if option.key.startswith(tuple(APART)) else page)
 
 
 def test_the_index_leads_to_every_page_and_algorithm() -> None:

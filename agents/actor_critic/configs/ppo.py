@@ -10,6 +10,7 @@ from agents.config import Collection
 from agents.experience.rewards.configs import Rewarded
 from agents.maths.schedules import Schedule
 from agents.parts.config import ActorCriticLearning, Descent
+from agents.torsos import Recalling
 from experiment.config import Fraction, Positive, PositiveFloat, Rows
 
 
@@ -55,5 +56,11 @@ class PPO(ActorCriticLearning, Rewarded):
             raise ValueError(
                 f"learner.batch_size ({self.learner.batch_size}) does not divide what one update sees: rollout.steps "
                 f"({self.rollout.steps}) x environments ({collected // self.rollout.steps}) = {collected} rows"
+            )
+        torso = self.network.torso
+        if isinstance(torso, Recalling) and self.learner.batch_size % self.rollout.steps:
+            raise ValueError(
+                f"learner.batch_size ({self.learner.batch_size}) is not a multiple of rollout.steps "
+                f"({self.rollout.steps}): where network.torso={torso.kind} remembers, minibatches are of whole unrolls"
             )
         return self

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from agents.config import NetworkOptions
 from agents.fitting.configs.data import BatchLearner, OfData
-from experiment.config import Fixed, NonNegative
+from experiment.config import Fixed, NonNegative, Positive, Several
 from supervised.datasets import Name
 
 
@@ -22,7 +24,15 @@ class Fit(OfData):
     """a network that predicts, fitted to a data set"""
     data: Fixed[Name]
     """the data set, one of those that ship with scikit-learn; diabetes has numbers to predict, the others classes"""
+    shape: Fixed[Several[Positive] | None] = None
+    """of a row's inputs, [channels, height, width] for pictures, so [1, 8, 8] for digits; null leaves them in a line"""
     network: Fixed[NetworkOptions] = NetworkOptions()
     """what predicts: a torso, and a linear layer behind it"""
     learner: FitLearner = FitLearner()
     """the update"""
+
+    @model_validator(mode="after")
+    def _what_is_frozen_is_not_shortened(self) -> Self:
+        if self.network.frozen and self.learner.regularization:
+            raise ValueError("network.frozen is on, but learner.regularization would shrink the torso: set it to 0")
+        return self

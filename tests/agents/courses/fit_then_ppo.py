@@ -22,6 +22,7 @@ from agents.config import Environment, Experiment, World
 from agents.contenders import UniformPolicy
 from agents.courses.training import Training
 from agents.experience.rollout import Rollout, make_env
+from agents.parts.networks import build
 from agents.records import lived
 from agents.registry import ALGORITHMS, Entry
 from experiment.checkpoint import newest
@@ -50,11 +51,11 @@ class FitThenPPO(Experiment):
         return self.ppo.world
 
 
-def course(config: FitThenPPO, seeds: Seeds, build: Callable[[Experiment], Course]) -> Phases:
+def course(config: FitThenPPO, seeds: Seeds, make: Callable[[Experiment], Course]) -> Phases:
     return Phases(
         [
             Phase("fit", config.updates, lambda done: fit(config, seeds)),
-            Phase("ppo", config.ppo.steps, lambda done: ppo(config, build, done)),
+            Phase("ppo", config.ppo.steps, lambda done: ppo(config, make, done)),
         ]
     )
 
@@ -64,7 +65,8 @@ def fit(config: FitThenPPO, seeds: Seeds) -> Fitting:
     use_cpu(config.ppo.runtime.threads)
     options, (now, following) = config.ppo.network, played(config.ppo.env, seeds)
     generator = torch.Generator().manual_seed(seeds.integer("fit", "network"))
-    network = Predictor(now.shape[1:], following.shape[1], options.torso, options.hidden, options.activation, generator)
+    torso, features = build(options, now.shape[1:], "fan_in", generator)
+    network = Predictor(torso, features, following.shape[1], generator)
 
     def loss(parameters: Tensor, inputs: Tensor, targets: Tensor) -> Found:
         return {"loss": squared(trained.flat.call(parameters, inputs), targets)}, {}
@@ -92,8 +94,8 @@ def played(env: Environment, seeds: Seeds) -> tuple[Array, Array]:
     return steps.obs, steps.next_obs
 
 
-def ppo(config: FitThenPPO, build: Callable[[Experiment], Course], done: Mapping[str, Course]) -> Training:
-    training, fitted = build(config.ppo), done["fit"]
+def ppo(config: FitThenPPO, make: Callable[[Experiment], Course], done: Mapping[str, Course]) -> Training:
+    training, fitted = make(config.ppo), done["fit"]
     assert isinstance(training, Training) and isinstance(fitted, Fitting)
     learner: Any = training.learner
     learner.trained.take_over("policy.torso", fitted.trained.flat.module.get_submodule("torso"))

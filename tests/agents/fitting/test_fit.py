@@ -80,6 +80,7 @@ def test_seed_and_data_decide_the_rows_and_the_network() -> None:
         ({"data": "diabetes", "learner": {"loss": "cross_entropy"}}, "diabetes has numbers to predict: use squared"),
         ({"learner": {"batch_size": 121}}, "rows in batches of 121: there are 120"),
         ({"network": {"torso": "nature_cnn"}}, "network.torso=nature_cnn wants pictures"),
+        ({"shape": [1, 3]}, r"shape: found \[1, 3\], expected 4 numbers in all, as iris has"),
         ({"held_out": 0.001}, "0.001 of 150 rows"),
     ],
 )
