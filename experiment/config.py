@@ -419,8 +419,8 @@ def describe(model: type[Config]) -> list[Option]:
         known = options.setdefault(option.key, option)
         if known.type.startswith("one of: ") and option.type.startswith("one of: "):  # the tag of alternative sections
             choices = dict.fromkeys((known.type + ", " + option.type[8:])[8:].split(", "))
-            texts = dict.fromkeys(one.help.removesuffix(f" ({FIXED})") for one in (known, option))
-            told = "; ".join(texts) + f" ({FIXED})" * known.fixed
+            so_far, other = (one.help.removesuffix(f" ({FIXED})") for one in (known, option))
+            told = (so_far if other in so_far else f"{so_far}; {other}") + f" ({FIXED})" * known.fixed
             options[option.key] = known._replace(type="one of: " + ", ".join(choices), help=told)
     return list(options.values())
 

@@ -33,7 +33,6 @@ class Claim(NamedTuple):
 CLAIMS = {
     "ppo-cartpole": Claim("ppo/cartpole.yaml", 100_000, 475.0),
     "ppo-cartpole-gru": Claim("ppo/cartpole_gru.yaml", 100_000, 475.0),
-    "ppo-cartpole-transformer": Claim("ppo/cartpole_transformer.yaml", 100_000, 475.0),
     "ppo-acrobot": Claim("ppo/acrobot.yaml", 500_000, -90.0),
     "a2c-cartpole": Claim("a2c/cartpole.yaml", 500_000, 475.0),
     "reinforce-cartpole": Claim("reinforce/cartpole.yaml", 300_000, 475.0),

@@ -50,7 +50,7 @@ BY_HAND = {  # where another value is not to be guessed, or doesn't go alone
     "env.id": ["env.id=ALE/Breakout-v5"],
     "env.options": ["env.options={render_mode: null}"],
     "env.max_episode_steps": ["env.max_episode_steps=9"],
-    "evaluation.opponents": ["evaluation.opponents=[random]"],
+    "evaluation.opponents": ["evaluation.opponents=[one_ply]"],
     "env.wrappers": ["env.wrappers=[{name: TimeLimit, max_episode_steps: 9}]"],
     "evaluation.graded": ["evaluation.graded=[connect_four_middle]"],
     "game": ["game=connect_four"],
@@ -59,16 +59,17 @@ BY_HAND = {  # where another value is not to be guessed, or doesn't go alone
     "shape": ["shape=[2, 2]"],
     "learner.tau": ["learner.target_interval=0", "learner.tau=0.01"],
     "mdp": ["mdp=two_state"],
+    "runtime.dashboard": ["runtime.dashboard=true", "runtime.kind=ray"],
     "runtime.address": ["runtime.address=auto", "runtime.kind=ray"],
     "runtime.mode": ["runtime.mode=asynchronous", "runtime.kind=ray"],
     "search.seconds": ["search.seconds=1.0", "search.selection=puct"],
     "selfplay.adjudicate": ["selfplay.adjudicate=true", "search.proven=true"],
     "sweeps": ["sweeps=2", "method=policy_iteration"],
-    "table": ["table=growing", "runtime=null"],
+    "table": ["table=growing"],
     "tree_cache": ["tree_cache=trees"],
 }
 UNSEEN = {"id": "ALE/Pong-v5", "atari": {}}
-RAY = {"runtime.address", "runtime.kind", "runtime.mode"}
+RAY = {"runtime.address", "runtime.dashboard", "runtime.kind", "runtime.mode"}
 LONG = RAY | {"runtime.threads"}
 AS_A_WHOLE = "network.torso."  # what lies below is kept or changed with the section
 NEVER = {  # what is refused in any such run
@@ -85,9 +86,10 @@ NEVER = {  # what is refused in any such run
 
 def change(raw_config: dict[str, Any], key: str) -> list[str]:
     """Overrides after which a field has another value, and the config is a valid one."""
-    if key in BY_HAND:
-        return BY_HAND[key]
     config = parse(raw_config)
+    if key in BY_HAND:
+        there = {option.key for option in describe(type(config))}
+        return [assignment for assignment in BY_HAND[key] if assignment.partition("=")[0] in there]
     whole = config.model_dump(mode="json")
     for guess in guesses(config, key.split(".")):
         try:
@@ -178,7 +180,7 @@ def base_of(name: str, key: str) -> Base:
     base = (BASES | MORE)[name]
     if key.startswith("env.atari"):
         return base._replace(config={"algorithm": base.config["algorithm"], "env": UNSEEN}, further=200)
-    if name == "mccfr" and key.startswith("runtime"):  # its table grows, and so in one place
+    if name == "mccfr" and key.startswith(("runtime", "table")):  # its table grows already, and so in one place
         return MORE["mccfr_tree"]
     if key == "evaluation.graded":
         return base._replace(config=base.config | {"game": "connect_four"})

@@ -242,6 +242,7 @@ def walked(unroll: Unroll, n: int, gamma: float) -> list[Transition]:
                 np.float32(0 if dead else factor),  # type: ignore[arg-type]
                 after,
                 mask,
+                None if unroll.mask is None else unroll.mask[t, b],
             )
             found.append(row)
     return found
@@ -255,8 +256,8 @@ def test_n_step_transitions_do_not_depend_on_how_steps_were_collected(n: int, ch
     roll = begin(world(50, 3, 7, masked))
     found = transitions([roll.collect(chunk)[0] for chunk in chunks], n, 0.9)
     for name in Transition._fields:
-        if name == "next_mask" and not masked:
-            assert found.next_mask is None
+        if "mask" in name and not masked:
+            assert getattr(found, name) is None
             continue
         np.testing.assert_array_equal(getattr(found, name), np.stack([getattr(row, name) for row in expected]))
 

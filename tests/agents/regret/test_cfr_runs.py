@@ -47,7 +47,7 @@ def test_a_resumed_run_is_the_run_that_never_stopped(tmp_path: Path) -> None:
 def test_a_game_too_large_starts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train(LEDUC | {"game": "go(board_size=5)"}, tmp_path / "run") == 2
     error = capsys.readouterr().err
-    assert "error: the tree of go" in error and "bytes" in error and "MCCFR" in error
+    assert "error: the tree of go" in error and "bytes" in error and "mccfr with table=growing" in error
     assert not (tmp_path / "run").exists()
 
 
