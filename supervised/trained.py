@@ -187,10 +187,12 @@ def tensors(columns: Iterable[Any], device: torch.device) -> list[Any]:
     """Arrays or tensors, nested or not, or None, on the device."""
 
     def there(column: Any) -> Any:
+        if isinstance(column, tuple | list | dict):  # looked through for these alone: it takes as long as all else
+            return pytree.tree_map(there, column)
         given = torch.from_numpy(column) if isinstance(column, np.ndarray) else column
         return None if given is None else given.to(device, non_blocking=True)
 
-    return [pytree.tree_map(there, column) for column in columns]
+    return [there(column) for column in columns]
 
 
 def _mean(found: Tensor) -> Tensor:
