@@ -18,12 +18,8 @@ from __future__ import annotations
 import torch
 
 from agents.actor_critic.configs.a2c import A2C
-from agents.api import Actor, Algorithm, Parts
-from agents.experience.memory.latest import Latest
-from agents.experience.memory.ratio import EveryCollection
-from agents.experience.rewards.make import make_rewards
-from agents.experience.rewards.rewards import Rewards
-from agents.experience.rollout import actor_of
+from agents.api import Algorithm, Parts
+from agents.experience.own_steps import acting_by, fed
 from agents.maths.stochastic import stochastic
 from agents.parts.actor_critic import ActorCriticLearner
 from agents.parts.on_policy import Rows, StochasticPolicy, from_the_start, rows_of
@@ -47,8 +43,7 @@ def make(config: A2C, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     updates = config.steps / (config.rollout.steps * config.env.count)
     compiled = worth_compiling(config.compile, config.network, updates, device)
     learner = Learner(config, spec, seeds, device, compiled)
-    models = make_rewards(config.rewards)
-    return Parts(learner, Latest(Rewards(models)), EveryCollection(), models)
+    return fed(learner, config.rewards)
 
 
 def policy(config: A2C, spec: Spec, device: torch.device) -> StochasticPolicy:
@@ -56,15 +51,5 @@ def policy(config: A2C, spec: Spec, device: torch.device) -> StochasticPolicy:
     return StochasticPolicy(spec, family, config.network, config.normalize, device, timed)
 
 
-def actor(config: A2C, index: int, incarnation: int) -> Actor:
-    return actor_of(
-        config,
-        policy,
-        index,
-        incarnation,
-        observations=config.normalize.observations,
-        returns=config.learner.discount if config.normalize.rewards else None,
-    )
-
-
+actor = acting_by(policy)
 ALGORITHM = Algorithm[A2C](make=make, actor=actor, policy=policy)

@@ -21,16 +21,11 @@ import torch
 from torch import Tensor
 
 from agents.actor_critic.configs.ppo import PPO
-from agents.api import Actor, Algorithm, Parts
-from agents.experience.memory.latest import Latest
-from agents.experience.memory.ratio import EveryCollection
-from agents.experience.rewards.make import make_rewards
-from agents.experience.rewards.rewards import Rewards
-from agents.experience.rollout import actor_of
+from agents.api import Algorithm, Parts
+from agents.experience.own_steps import actor, fed, policy
 from agents.maths.losses import ppo_clip, value_loss, value_loss_clipped
-from agents.maths.stochastic import stochastic
 from agents.parts.actor_critic import ActorCriticLearner
-from agents.parts.on_policy import Rows, StochasticPolicy, explained_variance, rows_of
+from agents.parts.on_policy import Rows, explained_variance, rows_of
 from agents.parts.recalling import worth_compiling
 from agents.records import Sample, Unroll
 from envs.api import Spec
@@ -118,23 +113,7 @@ def make(config: PPO, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     updates = config.steps / config.learner.batch_size * config.learner.epochs
     compiled = worth_compiling(config.compile, config.network, updates, device)
     learner = Learner(config, spec, seeds, device, compiled)
-    models = make_rewards(config.rewards)
-    return Parts(learner, Latest(Rewards(models)), EveryCollection(), models)
-
-
-def policy(config: PPO, spec: Spec, device: torch.device) -> StochasticPolicy:
-    return StochasticPolicy(spec, stochastic(spec.actions), config.network, config.normalize, device)
-
-
-def actor(config: PPO, index: int, incarnation: int) -> Actor:
-    return actor_of(
-        config,
-        policy,
-        index,
-        incarnation,
-        observations=config.normalize.observations,
-        returns=config.learner.discount if config.normalize.rewards else None,
-    )
+    return fed(learner, config.rewards)
 
 
 ALGORITHM = Algorithm[PPO](make=make, actor=actor, policy=policy)

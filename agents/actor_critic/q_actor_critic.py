@@ -21,10 +21,7 @@ from torch import Tensor, nn
 
 from agents.actor_critic.configs.q_actor_critic import QActorCritic
 from agents.api import Actor, Algorithm, Parts
-from agents.experience.memory.latest import Latest
-from agents.experience.memory.ratio import EveryCollection
-from agents.experience.rewards.make import make_rewards
-from agents.experience.rewards.rewards import Rewards
+from agents.experience.own_steps import fed
 from agents.experience.rollout import actor_of
 from agents.maths.distributions import categorical_log_probs
 from agents.maths.losses import policy_gradient, squared, td_target
@@ -148,8 +145,7 @@ class Learner(Assembled):
 def make(config: QActorCritic, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     updates = config.steps / (config.rollout.steps * config.env.count)
     learner = Learner(config, spec, seeds, device, pays_off(config.compile, updates, device))
-    models = make_rewards(config.rewards)
-    return Parts(learner, Latest(Rewards(models)), EveryCollection(), models)
+    return fed(learner, config.rewards)
 
 
 def policy(config: QActorCritic, spec: Spec, device: torch.device) -> StochasticPolicy:

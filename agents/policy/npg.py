@@ -17,15 +17,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from agents.api import Actor, Algorithm, Parts
-from agents.experience.memory.latest import Latest
-from agents.experience.memory.ratio import EveryCollection
-from agents.experience.rewards.make import make_rewards
-from agents.experience.rewards.rewards import Rewards
-from agents.experience.rollout import actor_of
-from agents.maths.stochastic import stochastic
+from agents.api import Algorithm, Parts
+from agents.experience.own_steps import actor, fed, policy
 from agents.parts.natural import NaturalLearner
-from agents.parts.on_policy import Rows, StochasticPolicy
+from agents.parts.on_policy import Rows
 from agents.policy.configs.npg import NPG
 from envs.api import Spec
 from experiment.seeding import Seeds
@@ -42,23 +37,7 @@ class Learner(NaturalLearner[NPG]):
 def make(config: NPG, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     fits = config.steps / config.baseline.batch_size * config.baseline.epochs
     learner = Learner(config, spec, seeds, device, pays_off(config.compile, fits, device))
-    models = make_rewards(config.rewards)
-    return Parts(learner, Latest(Rewards(models)), EveryCollection(), models)
-
-
-def policy(config: NPG, spec: Spec, device: torch.device) -> StochasticPolicy:
-    return StochasticPolicy(spec, stochastic(spec.actions), config.network, config.normalize, device)
-
-
-def actor(config: NPG, index: int, incarnation: int) -> Actor:
-    return actor_of(
-        config,
-        policy,
-        index,
-        incarnation,
-        observations=config.normalize.observations,
-        returns=config.learner.discount if config.normalize.rewards else None,
-    )
+    return fed(learner, config.rewards)
 
 
 ALGORITHM = Algorithm[NPG](make=make, actor=actor, policy=policy)

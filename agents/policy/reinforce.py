@@ -22,15 +22,11 @@ import torch
 from torch import Tensor
 
 from agents.api import Actor, Algorithm, Parts
-from agents.experience.memory.latest import Latest
-from agents.experience.memory.ratio import EveryCollection
-from agents.experience.rewards.make import make_rewards
-from agents.experience.rewards.rewards import Rewards
+from agents.experience.own_steps import fed, policy
 from agents.experience.rollout import actor_of
 from agents.maths.losses import policy_gradient
-from agents.maths.stochastic import stochastic
 from agents.parts.baselines import Baseline, ConstantBaseline, NetworkBaseline
-from agents.parts.on_policy import Rows, StochasticPolicy, ages, from_the_start
+from agents.parts.on_policy import Rows, ages, from_the_start
 from agents.parts.policy_learner import PolicyLearner, standardized
 from agents.policy.configs.reinforce import REINFORCE
 from agents.records import Sample, Unroll, in_turn
@@ -101,12 +97,7 @@ class Learner(PolicyLearner[REINFORCE]):
 def make(config: REINFORCE, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     fits = config.steps / config.baseline.batch_size * config.baseline.epochs
     learner = Learner(config, spec, seeds, device, pays_off(config.compile, fits, device))
-    models = make_rewards(config.rewards)
-    return Parts(learner, Latest(Rewards(models), in_turn), EveryCollection(), models)
-
-
-def policy(config: REINFORCE, spec: Spec, device: torch.device) -> StochasticPolicy:
-    return StochasticPolicy(spec, stochastic(spec.actions), config.network, config.normalize, device)
+    return fed(learner, config.rewards, in_turn)
 
 
 def actor(config: REINFORCE, index: int, incarnation: int) -> Actor:

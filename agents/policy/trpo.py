@@ -18,16 +18,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from agents.api import Actor, Algorithm, Parts
-from agents.experience.memory.latest import Latest
-from agents.experience.memory.ratio import EveryCollection
-from agents.experience.rewards.make import make_rewards
-from agents.experience.rewards.rewards import Rewards
-from agents.experience.rollout import actor_of
+from agents.api import Algorithm, Parts
+from agents.experience.own_steps import actor, fed, policy
 from agents.maths.natural import line_search
-from agents.maths.stochastic import stochastic
 from agents.parts.natural import NaturalLearner
-from agents.parts.on_policy import Rows, StochasticPolicy
+from agents.parts.on_policy import Rows
 from agents.policy.configs.trpo import TRPO
 from envs.api import Spec
 from experiment.seeding import Seeds
@@ -55,23 +50,7 @@ class Learner(NaturalLearner[TRPO]):
 def make(config: TRPO, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     fits = config.steps / config.baseline.batch_size * config.baseline.epochs
     learner = Learner(config, spec, seeds, device, pays_off(config.compile, fits, device))
-    models = make_rewards(config.rewards)
-    return Parts(learner, Latest(Rewards(models)), EveryCollection(), models)
-
-
-def policy(config: TRPO, spec: Spec, device: torch.device) -> StochasticPolicy:
-    return StochasticPolicy(spec, stochastic(spec.actions), config.network, config.normalize, device)
-
-
-def actor(config: TRPO, index: int, incarnation: int) -> Actor:
-    return actor_of(
-        config,
-        policy,
-        index,
-        incarnation,
-        observations=config.normalize.observations,
-        returns=config.learner.discount if config.normalize.rewards else None,
-    )
+    return fed(learner, config.rewards)
 
 
 ALGORITHM = Algorithm[TRPO](make=make, actor=actor, policy=policy)

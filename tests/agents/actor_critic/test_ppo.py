@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from agents.actor_critic.configs.ppo import PPO
-from agents.actor_critic.ppo import Learner, actor, make
+from agents.actor_critic.ppo import Learner, make
+from agents.experience.own_steps import actor
 from agents.parts.on_policy import Rows
 from agents.records import Round, Sample, Unroll
 from agents.registry import parse

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from agents.experience.own_steps import actor
 from agents.parts.on_policy import Rows
 from agents.policy.configs.npg import NPG
-from agents.policy.npg import Learner, actor, make
+from agents.policy.npg import Learner, make
 from agents.records import Sample
 from agents.registry import parse
 from experiment.seeding import Seeds

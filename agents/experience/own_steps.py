@@ -1,0 +1,57 @@
+"""What algorithms share that learn from their own latest steps: who acts, and what hands the steps to the learner.
+
+def make(config: NPG, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
+    return fed(Learner(config, spec, seeds, device), config.rewards)
+
+ALGORITHM = Algorithm[NPG](make=make, actor=actor, policy=policy)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from agents.api import Actor, Learner, Parts, Policy
+from agents.experience.memory.latest import Latest
+from agents.experience.memory.ratio import EveryCollection
+from agents.experience.rewards.configs import Reward
+from agents.experience.rewards.make import make_rewards
+from agents.experience.rewards.rewards import Rewards
+from agents.experience.rollout import actor_of
+from agents.maths.stochastic import stochastic
+from agents.parts.config import ActorCriticLearning, NaturalLearning, PolicyLearning
+from agents.parts.on_policy import StochasticPolicy
+from agents.records import Unroll, side_by_side
+from envs.api import Spec
+
+
+def fed(
+    learner: Learner, rewards: Sequence[Reward], join: Callable[[Sequence[Unroll]], Unroll] = side_by_side
+) -> Parts:
+    """A learner that sees each collection once, judged by these reward models; join: what makes one Unroll of many."""
+    models = make_rewards(rewards)
+    return Parts(learner, Latest(Rewards(models), join), EveryCollection(), models)
+
+
+def policy(config: ActorCriticLearning | PolicyLearning, spec: Spec, device: torch.device) -> StochasticPolicy:
+    return StochasticPolicy(spec, stochastic(spec.actions), config.network, config.normalize, device)
+
+
+def acting_by(policy: Callable[..., Policy]) -> Callable[[ActorCriticLearning | NaturalLearning, int, int], Actor]:
+    """An algorithm's `actor`, with this policy in place of `policy`."""
+
+    def actor(config: ActorCriticLearning | NaturalLearning, index: int, incarnation: int) -> Actor:
+        return actor_of(
+            config,
+            policy,
+            index,
+            incarnation,
+            observations=config.normalize.observations,
+            returns=config.learner.discount if config.normalize.rewards else None,
+        )
+
+    return actor
+
+
+actor = acting_by(policy)
