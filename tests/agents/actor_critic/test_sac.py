@@ -223,6 +223,7 @@ def test_soft_bandit() -> None:
     assert value == pytest.approx(math.log(1 + math.e), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_soft_values_of_two_states() -> None:
     """Staying pays 1 in state 0 and 2 in state 1, going pays nothing; gamma 0.9, temperature 0.5."""
     spec = Spec("two states", (2,), "float32", Discrete(2))

@@ -47,6 +47,7 @@ def test_a_linear_one_ends_at_the_principal_components() -> None:
     assert without_two > 1.01 * floor, "a component less is seen"
 
 
+@pytest.mark.slow
 def test_a_linear_one_that_is_shown_noise_ends_as_wieners_filter() -> None:
     """x -> mean + C (C + n^2)^-1 (x - mean), where nothing is to be left out: checked by what it loses."""
     course, noise = fitted(latent=64, given="noisy", noise=0.3), 0.3
