@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from agents.footprint import Footprint, layer_bytes, shown_bytes
-from agents.footprint import World as Shown
+from agents.footprint import Footprint, Shown, layer_bytes, shown_bytes
 from agents.torsos import PlainTorsoOptions, Torso
 from envs.names import parameters, split
 from experiment import extensions

@@ -7,7 +7,7 @@ A section of a config whose numbers cost bytes says so, at the least, by the nam
     class ReplayOptions(Config):
         capacity: Fixed[Rows] = 1_000_000
 
-        def footprint(self, run: Any, world: World) -> Footprint:
+        def footprint(self, run: Any, world: Shown) -> Footprint:
             return {"capacity": self.capacity * step_bytes(world)}
 
 What is allocated later, when shapes are known, is looked at once more: `agents.experience.memory.table.allocate`.
@@ -26,7 +26,7 @@ from envs.api import Continuous, Discrete, GameSpec, Spec
 from experiment.config import Config
 
 Footprint = Mapping[str, int]
-World = Spec | GameSpec | None  # None: data
+Shown = Spec | GameSpec | None  # None: data
 
 PARAMETER = 16  # bytes: its value, its gradient, and Adam's two moments, float32
 STEP = 32  # bytes of a kept step beside what it shows and what was done
@@ -75,12 +75,12 @@ def _ceiling() -> int | None:
     return None
 
 
-def footprint(config: Config, world: World) -> dict[str, int]:
+def footprint(config: Config, world: Shown) -> dict[str, int]:
     """Bytes that settings ask for, at the least, by their dotted keys."""
     return dict(_sections(config, config, world, ""))
 
 
-def _sections(section: Config, run: Config, world: World, prefix: str) -> Iterator[tuple[str, int]]:
+def _sections(section: Config, run: Config, world: Shown, prefix: str) -> Iterator[tuple[str, int]]:
     told = getattr(section, "footprint", None)
     for name, size in {} if told is None else told(run, world).items():
         yield prefix + name, size
@@ -90,7 +90,7 @@ def _sections(section: Config, run: Config, world: World, prefix: str) -> Iterat
             yield from _sections(inner, inner if whole else run, world, f"{prefix}{name}.")
 
 
-def require(config: Config, world: World, available: Callable[[], int] = available_memory) -> None:
+def require(config: Config, world: Shown, available: Callable[[], int] = available_memory) -> None:
     """Raises NotEnoughMemory where all that a run asks for can't fit; it names what asks for most."""
     sizes = footprint(config, world)
     if sum(sizes.values()) <= (free := available()):
@@ -106,7 +106,7 @@ def require(config: Config, world: World, available: Callable[[], int] = availab
 # What sections reckon with --------------------------------------------------------------------------------------------
 
 
-def shown_bytes(world: World) -> int:
+def shown_bytes(world: Shown) -> int:
     """What a seat is shown at one step: an observation and a mask."""
     if world is None:
         return 0
@@ -122,7 +122,7 @@ def step_bytes(world: Spec) -> int:
     return shown_bytes(world) // world.frames + 4 * numbers + STEP
 
 
-def layer_bytes(world: World, hidden: Sequence[int]) -> int:
+def layer_bytes(world: Shown, hidden: Sequence[int]) -> int:
     """Layers of these widths behind an observation, and what learning keeps beside each parameter."""
     inputs = 1 if world is None else prod(world.obs_shape)
     return PARAMETER * sum(a * b + b for a, b in pairwise([inputs, *hidden]))

@@ -57,7 +57,7 @@ def wrap(spec: Any, atari: AtariOptions, options: Mapping[str, Any], extra: Mapp
 
 
 class AtariGame:
-    """One preprocessed game, a `World` of `envs.gymnasium_env`. The observation is overwritten by the next step.
+    """One preprocessed game, a `SingleEnv` of `envs.gymnasium_env`. The observation is overwritten by the next step.
 
     With episodic_life, losing a life terminates an episode and sets `continues`; `resume()` then begins the next one
     with the current screen and no idle frames. Only `reset(seed)` begins a game, so the actions since then, with a

@@ -35,7 +35,7 @@ ENGINES = {  # packages that compute the worlds of a module
 }
 
 
-class World(Protocol):
+class SingleEnv(Protocol):
     """What is asked of one row: a gymnasium.Env, or `envs.atari.AtariGame`.
 
     A world may have `continues` (bool) and `resume()`: when an episode terminated and `continues` is true, the next
@@ -87,11 +87,11 @@ def make(
         extra["render_mode"] = "rgb_array"
     if taken := sorted({"render_mode", *extra} & (options or {}).keys()):
         raise UnsupportedEnv(f"{id}: options cannot contain {', '.join(taken)}: make has own arguments for these")
-    worlds: list[World] = []
+    worlds: list[SingleEnv] = []
     try:
         for _ in range(count):
             if atari is None:
-                worlds.append(cast(World, wrapped(gymnasium.make(spec, **extra, **(options or {})), wrappers, id)))
+                worlds.append(cast(SingleEnv, wrapped(gymnasium.make(spec, **extra, **(options or {})), wrappers, id)))
             else:
                 from envs.atari import wrap
 
@@ -112,7 +112,7 @@ class GymnasiumEnv:
     After an EnvError from a world the rows are out of step: `reset` or `load_state_dict` before going on.
     """
 
-    def __init__(self, worlds: Sequence[World], name: str, max_steps: int | None = None, frames: int = 1) -> None:
+    def __init__(self, worlds: Sequence[SingleEnv], name: str, max_steps: int | None = None, frames: int = 1) -> None:
         first = worlds[0]
         self.count = len(worlds)
         self._worlds = list(worlds)
@@ -460,7 +460,7 @@ def _kind(told: Any) -> str:
     return f"a {type(told).__name__}{parts}"
 
 
-def _close(worlds: Sequence[World], name: str) -> None:
+def _close(worlds: Sequence[SingleEnv], name: str) -> None:
     """Close them all; what they raise then is told, and changes nothing."""
     for world in worlds:
         try:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from supervised.datasets import Rows, read, split
+from supervised.datasets import Labelled, read, split
 
 Array = NDArray[Any]
 Name = Literal["digits", "ring", "grid"]
@@ -22,8 +22,8 @@ COUNT = 20_000  # of normals: as many as are drawn
 class Examples(NamedTuple):
     """Targets are classes: the digit, or the number of the normal."""
 
-    train: Rows
-    held_out: Rows
+    train: Labelled
+    held_out: Labelled
     classes: int
     bounded: bool  # whether inputs are in [0, 1]
     centres: Array | None = None  # [K, 2] of the normals
@@ -35,7 +35,7 @@ def examples(name: Name, held_out: float, rng: np.random.Generator) -> Examples:
     .05 on a square of side 8 (Srivastava et al. 2017, https://arxiv.org/abs/1705.07761)."""
     if name == "digits":
         inputs, targets = read("digits")
-        rows = Rows(inputs.reshape(-1, 1, 8, 8) / 16, targets)
+        rows = Labelled(inputs.reshape(-1, 1, 8, 8) / 16, targets)
         return Examples(*split(rows, held_out, rng), classes=10, bounded=True)
     if name == "ring":
         angles = 2 * np.pi * np.arange(8) / 8
@@ -45,4 +45,4 @@ def examples(name: Name, held_out: float, rng: np.random.Generator) -> Examples:
         centres, deviation = np.stack(np.meshgrid(side, side), -1).reshape(-1, 2), 0.05
     targets = rng.integers(len(centres), size=COUNT)
     inputs = (centres[targets] + rng.normal(0, deviation, (COUNT, 2))).astype(np.float32)
-    return Examples(*split(Rows(inputs, targets), held_out, rng), len(centres), False, centres, deviation)
+    return Examples(*split(Labelled(inputs, targets), held_out, rng), len(centres), False, centres, deviation)

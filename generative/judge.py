@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from supervised.datasets import Rows
+from supervised.datasets import Labelled
 from supervised.fit import Fitting
 from supervised.losses import cross_entropy
 from supervised.networks.predictor import Predictor
@@ -22,7 +22,7 @@ UPDATES, BATCH, RATE, WIDTH = 1_000, 64, 2e-3, 64
 class Judge:
     """Fitted to rows with classes as targets, in about a second; always the same for the same rows."""
 
-    def __init__(self, rows: Rows, classes: int) -> None:
+    def __init__(self, rows: Labelled, classes: int) -> None:
         def loss(parameters: torch.Tensor, inputs: torch.Tensor, targets: torch.Tensor) -> Found:
             return {"loss": cross_entropy(trained.flat.call(parameters, inputs), targets)}, {}
 

@@ -20,7 +20,7 @@ Array = NDArray[Any]
 Name = Literal["breast_cancer", "diabetes", "digits", "iris", "wine"]
 
 
-class Rows(NamedTuple):
+class Labelled(NamedTuple):
     inputs: Array  # [n, F] float32
     targets: Array  # [n] int64, classes from 0 on; or numbers, [n, D] float32
 
@@ -29,8 +29,8 @@ class Data(NamedTuple):
     """Numbers are in units of the training rows' deviation, from their mean on: so a constant predicts with a mean
     squared error of about 1."""
 
-    train: Rows
-    held_out: Rows
+    train: Labelled
+    held_out: Labelled
     classes: int | None  # how many; None where the targets are numbers
 
 
@@ -44,19 +44,19 @@ def dataset(name: Name, held_out: float, rng: np.random.Generator) -> Data:
     classes = None if rows.targets.ndim > 1 else int(rows.targets.max()) + 1
     inputs = standardized(train.inputs, rest.inputs)
     targets = standardized(train.targets, rest.targets) if classes is None else (train.targets, rest.targets)
-    return Data(Rows(inputs[0], targets[0]), Rows(inputs[1], targets[1]), classes)
+    return Data(Labelled(inputs[0], targets[0]), Labelled(inputs[1], targets[1]), classes)
 
 
-def read(name: Name) -> Rows:
+def read(name: Name) -> Labelled:
     """All rows of a set, as they were measured."""
     loader = getattr(_scikit_learn(), f"load_{name}")
     options = {"scaled": False} if name == "diabetes" else {}  # else it comes standardized by all rows
     inputs, targets = loader(return_X_y=True, **options)
     numbers = targets.astype(np.float32)[:, None] if name == "diabetes" else targets.astype(np.int64)
-    return Rows(inputs.astype(np.float32), numbers)
+    return Labelled(inputs.astype(np.float32), numbers)
 
 
-def split(rows: Rows, fraction: float, rng: np.random.Generator) -> tuple[Rows, Rows]:
+def split(rows: Labelled, fraction: float, rng: np.random.Generator) -> tuple[Labelled, Labelled]:
     """Training rows, and as many held out as `fraction` of all, in random order. Raises ValueError where either are
     none."""
     n = len(rows.inputs)
@@ -65,7 +65,7 @@ def split(rows: Rows, fraction: float, rng: np.random.Generator) -> tuple[Rows, 
         raise ValueError(f"{fraction} of {n} rows are {held_out} held out and {n - held_out} to learn from: need both")
     order = rng.permutation(n)
     train, rest = order[held_out:], order[:held_out]
-    return Rows(*(column[train] for column in rows)), Rows(*(column[rest] for column in rows))
+    return Labelled(*(column[train] for column in rows)), Labelled(*(column[rest] for column in rows))
 
 
 def standardized(train: Array, rest: Array) -> tuple[Array, Array]:

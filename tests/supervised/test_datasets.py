@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from supervised.datasets import Array, Data, Name, Rows, dataset, read, split, standardized
+from supervised.datasets import Array, Data, Labelled, Name, dataset, read, split, standardized
 
 SHAPES: dict[Name, tuple[int, int, int | None]] = {
     "breast_cancer": (569, 30, 2),
@@ -72,7 +72,7 @@ def test_the_seed_alone_decides_what_is_held_out() -> None:
 
 
 def test_a_split_loses_no_row_and_keeps_inputs_with_their_targets() -> None:
-    rows = Rows(np.arange(10, dtype=np.float32)[:, None], np.arange(10))
+    rows = Labelled(np.arange(10, dtype=np.float32)[:, None], np.arange(10))
     train, held_out = split(rows, 0.3, np.random.default_rng(0))
     assert len(held_out.targets) == 3
     assert joined(train.inputs, held_out.inputs) == rows.inputs.tolist()
@@ -82,7 +82,7 @@ def test_a_split_loses_no_row_and_keeps_inputs_with_their_targets() -> None:
 
 @pytest.mark.parametrize("fraction", [0.01, 0.99])
 def test_both_sides_need_rows(fraction: float) -> None:
-    rows = Rows(np.zeros((10, 1), np.float32), np.zeros(10, np.int64))
+    rows = Labelled(np.zeros((10, 1), np.float32), np.zeros(10, np.int64))
     with pytest.raises(ValueError, match="of 10 rows"):
         split(rows, fraction, np.random.default_rng(0))
 

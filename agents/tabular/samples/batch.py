@@ -20,7 +20,7 @@ from envs.api import Array
 from envs.tabular.mdp import MDP
 
 
-class Rows(NamedTuple):
+class StateSteps(NamedTuple):
     """n steps."""
 
     state: Array  # [n] int64
@@ -29,10 +29,10 @@ class Rows(NamedTuple):
     terminated: Array  # [n] bool, nothing is added to the reward
 
 
-def td_rows(episodes: Sequence[Episode]) -> Rows:
+def td_rows(episodes: Sequence[Episode]) -> StateSteps:
     """Rewards, to be followed by what the next states are worth."""
     ends = [np.arange(len(e.action)) == (len(e.action) - 1 if e.terminated else -1) for e in episodes]
-    return Rows(
+    return StateSteps(
         np.concatenate([episode.state[:-1] for episode in episodes]),
         np.concatenate([episode.reward for episode in episodes]),
         np.concatenate([episode.state[1:] for episode in episodes]),
@@ -40,7 +40,7 @@ def td_rows(episodes: Sequence[Episode]) -> Rows:
     )
 
 
-def mc_rows(episodes: Sequence[Episode], discount: float) -> Rows:
+def mc_rows(episodes: Sequence[Episode], discount: float) -> StateSteps:
     """Returns, after which nothing follows. Raises ValueError for an episode that was cut off: its are not known."""
     if not all(episode.terminated for episode in episodes):
         raise ValueError("an episode was cut off, so that its returns are not known: learn from its steps, by td_rows")
@@ -52,7 +52,12 @@ def mc_rows(episodes: Sequence[Episode], discount: float) -> Rows:
 
 
 def until_stable(
-    features: Features, rows: Rows, discount: float, step: float, tolerance: float = 1e-9, limit: int = 1_000_000
+    features: Features,
+    rows: StateSteps,
+    discount: float,
+    step: float,
+    tolerance: float = 1e-9,
+    limit: int = 1_000_000,
 ) -> Array:
     """Weights [D] from 0 by batch updating: the moves of all rows are added up, and made at once, until none is larger
     than `tolerance` in its sum. Raises ValueError where that is never so."""
@@ -64,7 +69,13 @@ def until_stable(
 
 @kernel
 def _passes(
-    features: Features, rows: Rows, discount: float, step: float, tolerance: float, limit: int, weights: Array
+    features: Features,
+    rows: StateSteps,
+    discount: float,
+    step: float,
+    tolerance: float,
+    limit: int,
+    weights: Array,
 ) -> float:
     """How much the last pass changed."""
     largest, change = np.inf, np.empty(len(weights))
