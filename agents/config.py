@@ -104,6 +104,15 @@ class Environment(Config):
         return self.model_copy(update={"atari": self.atari and self.atari.model_copy(update={"episodic_life": False})})
 
 
+class Demonstrations(Config):
+    """Somebody else's steps: `agents.experience.demonstrations`."""
+
+    demonstrations: Fixed[str] = "scripted"
+    """whose steps: the directory of a log (scripts/record.py), or scripted, a rule that is known for some worlds"""
+    episodes: Fixed[Positive | None] = None
+    """how many of them, those that began first; null is all of a log, or 5 that are scripted"""
+
+
 class Runtime(Config):
     kind: Literal["local", "ray"] = "local"
     """where actors run: in this process, or as Ray actors"""

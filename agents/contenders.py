@@ -1,4 +1,4 @@
-"""Who may meet in the arena: "random", our own runs and checkpoints, and Stable-Baselines3 archives."""
+"""Who may meet in the arena: "random", "scripted", our own runs and checkpoints, and Stable-Baselines3 archives."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from agents.api import Policy
 from agents.config import Environment
+from agents.experience.scripted import Scripted
 from agents.records import Acted, Carry
 from agents.registry import parse
 from agents.restore import load_policy
@@ -34,12 +35,14 @@ SB3_NAMES = ("A2C", "DDPG", "DQN", "PPO", "SAC", "TD3")
 def contender(name: str, spec: Spec, trust: bool = False) -> Policy:
     """The policy that `name` stands for, checked against the world it is to act in.
 
-    name: "random", "sb3:FILE.zip", "sb3:ALGORITHM:FILE.zip", or the path of a run or checkpoint directory.
+    name: "random", "scripted", "sb3:FILE.zip", "sb3:ALGORITHM:FILE.zip", or the path of a run or checkpoint directory.
     trust: allow archives whose loading runs code in them. Raises ValueError if there is no such contender, if it
     is not trusted, or if it does not fit.
     """
     if name == "random":
         return UniformPolicy(spec.actions)
+    if name == "scripted":
+        return Scripted(spec)
     if name.startswith("sb3:"):
         return _sb3(name, spec, trust)
     path = directory(name)
@@ -65,7 +68,8 @@ def directory(name: str) -> Path:
     path = Path(name)
     if not is_directory(path):
         raise ValueError(
-            f"contender {name!r}: no such directory; expected a run or checkpoint directory, random, or sb3:FILE.zip"
+            f"contender {name!r}: no such directory; expected a run or checkpoint directory, random, scripted, or "
+            "sb3:FILE.zip"
         )
     return path
 

@@ -3,10 +3,11 @@
     python scripts/evaluate.py runs/cartpole random --episodes 100
     python scripts/evaluate.py random one_ply mcts:50 --game connect_four --games 400
 
-AGENT is a run directory, a checkpoint directory, random, or sb3:FILE.zip; in an environment, differences are to the
-first. In a game it may also be one_ply, minimax[:DEPTH], mcts:SIMULATIONS, DIRECTORY@SIMULATIONS (with search), human,
-openspiel:mcts:SIMULATIONS, or openspiel:uci:PROGRAM: everybody plays everybody, from every seat, after the same random
-openings. With --graded each one moves once in positions whose moves have known values, instead.
+AGENT is a run directory, a checkpoint directory, random, scripted (where a rule is known), or sb3:FILE.zip; in an
+environment, differences are to the first. In a game it may also be one_ply, minimax[:DEPTH], mcts:SIMULATIONS,
+DIRECTORY@SIMULATIONS (with search), human, openspiel:mcts:SIMULATIONS, or openspiel:uci:PROGRAM: everybody plays
+everybody, from every seat, after the same random openings. With --graded each one moves once in positions whose moves
+have known values, instead.
 """
 
 from __future__ import annotations
@@ -186,7 +187,7 @@ def world(asked: argparse.Namespace, count: int, render: bool = False) -> Vector
         other = check(Environment, {"id": asked.env, "atari": {} if asked.env.startswith("ALE/") else None})
         env = env if env is not None and env.id == other.id else other
     if env is None:
-        if first != "random" and not first.startswith("sb3:"):
+        if first not in ("random", "scripted") and not first.startswith("sb3:"):
             directory(first)
         raise ValueError(f"--env or --game is needed: {first} does not say where it was trained")
     if asked.env_options is not None:

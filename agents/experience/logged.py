@@ -12,19 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from agents.api import Source, State
-from agents.records import Episodes, Experience, Unroll, faults, from_state, state_of
+from agents.records import NOTHING, Episodes, Experience, Unroll, faults, from_state, state_of
 from envs.api import Array
 from experiment import checkpoint
 
 KIND = "unrolls"  # what a log says that it holds
 
 
-def write(directory: Path, unrolls: Sequence[Unroll]) -> Path:
-    """Keep unrolls of the same rows, in order, below a directory. Returns where they lie.
+def write(directory: Path, unrolls: Sequence[Unroll], about: Mapping[str, Any] = NOTHING) -> Path:
+    """Keep unrolls of the same rows, in order, below a directory, and what is said about them (JSON). Returns where
+    they lie.
 
     The first begins with episodes; each further one goes on where the one before it stopped, or begins anew. Raises
     ValueError where they don't, CheckpointError where they can't be written.
@@ -32,12 +34,16 @@ def write(directory: Path, unrolls: Sequence[Unroll]) -> Path:
     _validate(directory, unrolls)
     steps = sum(unroll.reward.size for unroll in unrolls)
     state = {str(number): state_of(unroll) for number, unroll in enumerate(unrolls)}
-    return checkpoint.save(directory, steps, state, {"holds": KIND})
+    return checkpoint.save(directory, steps, state, {**about, "holds": KIND})
 
 
 def read(path: Path) -> list[Unroll]:
-    """What was written. Raises CheckpointError where it is damaged, ValueError where it isn't a log."""
-    state, about = checkpoint.load(path)
+    """What was written there, or as the only log below a directory. Raises CheckpointError where it is damaged,
+    ValueError where it isn't a log."""
+    below = [] if (path / "manifest.json").exists() else sorted(path.glob("step_*"))
+    if len(below) > 1:
+        raise ValueError(f"{path}: holds {len(below)} logs, say which one: {', '.join(log.name for log in below)}")
+    state, about = checkpoint.load(below[0] if below else path)
     kept = [state.get(str(number)) for number in range(len(state))]
     if about.get("holds") != KIND or not all(isinstance(each, dict) and {*each} <= {*Unroll._fields} for each in kept):
         raise ValueError(f"{path}: is not what `agents.experience.logged.write` writes")

@@ -26,10 +26,12 @@ class Rollout:
     first seat's.
     """
 
-    def __init__(self, env: VectorEnv, policy: Policy, seed: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self, env: VectorEnv, policy: Policy, seed: int, rng: np.random.Generator, explore: bool = True
+    ) -> None:
         require_sides(env.spec)
         spec = env.spec
-        self.env, self.policy, self.rng = env, policy, rng
+        self.env, self.policy, self.rng, self.explore = env, policy, rng, explore
         self.now: Step = env.reset(seed)
         self.first = np.ones(env.count, bool)  # rows whose episode begins with `now`
         self.carry: Carry = policy.initial(env.count * spec.seats)  # [B * P, ...]
@@ -100,7 +102,7 @@ class Rollout:
         seats = self.env.spec.seats
         own = np.arange(self.env.count) * seats + now.seat
         carry = self.carry if seats == 1 else mapped(lambda a: a[own], self.carry)
-        acted = self.policy.act(carry, now, self.rng, explore=True)
+        acted = self.policy.act(carry, now, self.rng, self.explore)
         if seats == 1:
             self.carry = acted.carry
         else:
