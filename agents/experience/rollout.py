@@ -9,11 +9,13 @@ import numpy as np
 from agents.api import Policy, State
 from agents.config import Control, Environment
 from agents.records import Acted, Carry, Episodes, Experience, Unroll, concatenate, head, mapped
+from envs import pixels
 from envs.api import Array, Spec, Step, VectorEnv
 from envs.atari import AtariOptions
 from envs.games.make import make_game
 from envs.gymnasium_env import make
 from envs.normalize import Moments, ReturnMoments
+from envs.spaces import UnsupportedEnv
 from envs.turn_env import TurnEnv
 from experiment.seeding import Seeds
 
@@ -249,6 +251,10 @@ def make_env(config: Environment, count: int, render: bool = False, at_most: int
     """
     if config.game is not None:
         return TurnEnv(make_game(config.game), count)
+    if config.id.startswith("pixels/"):
+        if config.wrappers:
+            raise UnsupportedEnv(f"env.wrappers are Gymnasium's, and {config.id} is none of its worlds: leave them out")
+        return pixels.make(config.id, count, config.options, config.max_episode_steps)
     atari = None if config.atari is None else AtariOptions(**config.atari.model_dump())
     return make(config.id, count, config.options, atari, config.max_episode_steps, render, config.wrappers, at_most)
 
