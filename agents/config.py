@@ -264,6 +264,9 @@ class Experiment(Config):
         """Where a policy that it finds acts; None where none does."""
         return None
 
+    def require_world(self, world: Shown) -> None:
+        """Raise ValueError where nothing can be learned by this in a world of such a spec."""
+
 
 class OfGame(Experiment):
     """An experiment about one game."""

@@ -20,6 +20,7 @@ from envs.turn_env import TurnEnv
 from experiment import extensions
 from experiment.checkpoint import CheckpointError, load, newest, require_finite
 from experiment.course import require_loop
+from experiment.form import take_over
 
 if TYPE_CHECKING:
     from agents.api import Player, Policy, State
@@ -69,7 +70,7 @@ def go_on(course: Course, state: State, about: dict[str, Any]) -> None:
     doesn't fit."""
     with doubting(about["path"]):
         require_loop(state)
-        course.load_state_dict(state)
+        take_over(course, {name: part for name, part in state.items() if name not in ("clocks", "metrics")})
         if course.steps != about["steps"]:
             raise ValueError(f"its manifest says {about['steps']} {course.unit}, its state {course.steps!r}")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from agents.admission import admit, world
 from agents.api import Algorithm, Evaluation, Parts, Player, Source
 from agents.arena.ladder import Climber
 from agents.arena.paired import Episodic
@@ -19,13 +20,11 @@ from agents.config import Control, EpisodeLogging, Experiment, NetworkOptions, R
 from agents.courses.solving import Solving
 from agents.courses.training import Training
 from agents.entrants import entrant
-from agents.experience.rollout import env_spec
 from agents.fleet.local import LocalFleet
 from agents.fleet.ray_fleet import RayFleet, connect, require
-from agents.footprint import require as require_memory
 from agents.registry import algorithm
 from agents.restore import acting, go_on, load_checkpoint, load_policy
-from envs.api import Array, GameSpec, Spec
+from envs.api import Array, Spec
 from envs.games.make import make_game
 from experiment.clocks import Timetable
 from experiment.course import Course
@@ -49,7 +48,7 @@ def build(config: Experiment) -> Course:
 
 def begun(config: Experiment) -> Course:
     """The course, with networks as they are drawn."""
-    require_memory(config, world(config))
+    admit(config)
     asked, seeds = algorithm(config.algorithm).load(), Seeds(config.seed)
     if asked.course is not None:
         return asked.course(config, seeds, build)
@@ -65,13 +64,6 @@ def begun(config: Experiment) -> Course:
     window = config.logging.window if isinstance(config.logging, EpisodeLogging) else 1
     made = parts(config, asked, seeds)
     return Training(made, fleet(config, runtime, asked), evaluation(config, asked, seeds), window)
-
-
-def world(config: Experiment) -> Spec | GameSpec | None:
-    """What the run is about, but for data. Raises ValueError where it can't be made, or can't be learned in."""
-    if isinstance(config, Control):
-        return env_spec(config.env)
-    return make_game(config.world.name).spec if config.world.kind == "game" else None
 
 
 def torso_in(path: Path) -> nn.Module:

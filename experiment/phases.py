@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from experiment.course import Course, State
+from experiment.form import take_over
 
 if TYPE_CHECKING:
     from experiment.metrics import Picture
@@ -98,6 +99,6 @@ class Phases:
         states = state["phases"]
         acting = {"weights": state["weights"]} if "weights" in state else {}
         for _ in range(len(states) - 1):
-            self.now.load_state_dict(states[self.phase.name])
+            take_over(self.now, states[self.phase.name])
             self._turn()
-        self.now.load_state_dict(states[self.phase.name] | acting)
+        take_over(self.now, states[self.phase.name] | acting)

@@ -108,9 +108,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train(config: Experiment, asked: argparse.Namespace) -> int:
+    from agents.admission import admit
     from agents.courses.record import changes, save
     from agents.restore import doubting, go_on, load_checkpoint
-    from agents.wiring import build, timetable
     from envs.api import EnvError
     from experiment.checkpoint import CheckpointError
     from experiment.course import Failure, drive, is_over
@@ -131,6 +131,9 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
                 if over:
                     print(f"{about['path']} has made all {config.steps} steps; to go on, set steps to more")
                     return 0
+            admit(config)
+            from agents.wiring import build, timetable  # and torch
+
             course = stack.enter_context(closing(build(config)))
             if state is not None:
                 go_on(course, state, about)

@@ -120,11 +120,6 @@ def turned(rows: Moves, symmetries: list[Any], rng: np.random.Generator) -> Move
 
 
 def make(config: AlphaZero, spec: GameSpec, seeds: Seeds, device: torch.device) -> Parts:
-    if not spec.perfect_information:
-        raise ValueError(
-            f"{spec.name} hides something from those who play it, and the search of alphazero would see it: "
-            "cfr, mccfr and deep_cfr are for such games"
-        )
     scale_of(spec)
     game = make_game(config.game)
     if config.selfplay.cache and not isinstance(game, NativeGame):

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from agents.config import EvaluationOptions, Learning, OfGame
 from agents.experience.memory.config import holds_a_start
-from agents.footprint import PARAMETER, Footprint, layer_bytes, shown_bytes
+from agents.footprint import PARAMETER, Footprint, Shown, layer_bytes, shown_bytes
 from agents.maths.schedules import Schedule
 from agents.search.config import SIMULATIONS, SearchOptions, tree_bytes
 from envs.api import GameSpec
@@ -153,6 +153,14 @@ class AlphaZero(Learning, OfGame):
     """positions kept"""
     evaluation: Ladder = Ladder()
     """matches against a fixed ladder"""
+
+    def require_world(self, world: Shown) -> None:
+        assert isinstance(world, GameSpec)
+        if not world.perfect_information:
+            raise ValueError(
+                f"{world.name} hides something from those who play it, and the search of alphazero would see it: "
+                "cfr, mccfr and deep_cfr are for such games"
+            )
 
     @model_validator(mode="after")
     def _search_is_repeatable(self) -> Self:

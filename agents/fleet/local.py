@@ -9,6 +9,7 @@ from agents.config import Runtime
 from agents.fleet.restarts import Restarts
 from agents.records import Experience
 from envs.api import Array, EnvError
+from experiment.form import take_over
 
 
 class LocalFleet:
@@ -67,7 +68,7 @@ class LocalFleet:
             if not state["actors"][str(index)]:
                 continue
             try:
-                self._start(index).load_state_dict(state["actors"][str(index)])
+                take_over(self._start(index), state["actors"][str(index)])
             except EnvError as error:  # the world fails at what it did before
                 self._stop(index)
                 self.restarts.replace(index, str(error))

@@ -25,6 +25,7 @@ from agents.fleet.restarts import FleetError, Restarts
 from agents.records import Experience
 from envs.api import Array, EnvError
 from experiment import extensions
+from experiment.form import take_over
 from experiment.stop import pause
 
 CONNECT_SECONDS = 5.0
@@ -54,7 +55,7 @@ class RemoteActor:
         assert make is not None, config.algorithm
         self.actor = make(config, index, incarnation)
         if state:
-            self.actor.load_state_dict(state)
+            take_over(self.actor, state)
 
     def collect(self, weights: Array, version: int) -> Experience:
         self.actor.load(weights, version)

@@ -77,7 +77,7 @@ def noting(config: Config) -> Iterator[set[str]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Config, "__getattribute__", note, raising=False)
         patch.setattr(Config, "model_copy", model_copy, raising=False)
-        patch.setattr("agents.wiring.require_memory", lambda config, world: None)  # who estimates doesn't use
+        patch.setattr("agents.admission.require", lambda config, world: None)  # who estimates doesn't use
         yield read
 
 

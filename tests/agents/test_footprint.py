@@ -9,10 +9,11 @@ import annotated_types
 import pytest
 from pydantic.fields import FieldInfo
 
+from agents.admission import world
 from agents.experience.memory.steps import Steps
 from agents.footprint import NotEnoughMemory, available_memory, footprint, require, step_bytes
 from agents.registry import ALGORITHMS, algorithm, parse
-from agents.wiring import build, world
+from agents.wiring import build
 from envs.api import Discrete, Spec
 from experiment.config import Config
 from tests.agents.experience.memory.test_steps import experience, history

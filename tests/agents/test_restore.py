@@ -115,3 +115,27 @@ def test_a_state_that_fits_is_taken_over(run: Path) -> None:
     go_on(course, state, about)
     assert course.steps == 60
     course.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("weights",), "many"),
+        (("learner", "trained", "adam", "mean"), np.zeros(3, np.complex64)),
+        (("learner", "updates"), 3.5),
+        (("memory", "table", "made"), "many"),
+        (("ratio", "made"), "many"),
+        (("fleet", "actors", "1", "rollout", "returns"), np.zeros((1, 1), np.int16)),
+        (("loop", "returns"), ["many"]),
+    ],
+)
+def test_a_leaf_of_another_kind_is_refused_by_its_path(run: Path, path: tuple[str, ...], value: Any) -> None:
+    config, state, about = load_checkpoint(run)
+    part = state
+    for name in path[:-1]:
+        part = part[name]
+    part[path[-1]] = value
+    course = build(config)
+    with pytest.raises(CheckpointError, match="its state is not one .*" + path[-1]):
+        go_on(course, state, about)
+    course.close()
