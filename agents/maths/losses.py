@@ -70,6 +70,18 @@ def huber(delta: Tensor, kappa: float = 1.0) -> Tensor:
     return inner * (delta.abs() - 0.5 * inner)
 
 
+def quantile_huber(quantile: Tensor, target: Tensor, kappa: float = 1.0) -> Tensor:
+    """|tau_i - [delta < 0]| huber(delta) [n], delta = target_j - quantile_i, summed over i and averaged over j.
+
+    Quantile i of N is the one at tau_i = (i + 1/2) / N; as kappa goes to 0 it is where a share tau_i of the targets
+    lies below. `quantile` [n, N], `target` [n, M]. Dabney et al. 2018, https://arxiv.org/abs/1710.10044, eq. 10.
+    """
+    count = quantile.shape[-1]
+    tau = ((torch.arange(count, device=quantile.device) + 0.5) / count).unsqueeze(-1)
+    delta = target.unsqueeze(-2) - quantile.unsqueeze(-1)  # [n, N, M]
+    return ((tau - (delta < 0).float()).abs() * huber(delta, kappa)).mean(-1).sum(-1)
+
+
 def value_loss(value: Tensor, target: Tensor) -> Tensor:
     """(target - value)^2 / 2 [n]. Libraries that don't halve get the same with half their value coefficient."""
     return squared(target - value)
@@ -114,6 +126,16 @@ def double_target(
     """
     choice = _legal(next_q_online, next_mask).argmax(-1, keepdim=True)
     return td_target(reward, discount, next_q.gather(-1, choice).squeeze(-1))
+
+
+def quantile_target(
+    reward: Tensor, discount: Tensor, next_quantiles: Tensor, next_q: Tensor, next_mask: Tensor | None = None
+) -> Tensor:
+    """r + discount * each quantile of the next action's return [n, N], detached: the action that is best by `next_q`
+    [n, A]. `next_quantiles` [n, A, N]. https://arxiv.org/abs/1710.10044, algorithm 1."""
+    choice = _legal(next_q, next_mask).argmax(-1)
+    following = next_quantiles[torch.arange(len(choice), device=choice.device), choice]
+    return td_target(reward.unsqueeze(-1), discount.unsqueeze(-1), following)
 
 
 def clipped_target(reward: Tensor, discount: Tensor, next_q: Tensor) -> Tensor:

@@ -115,7 +115,8 @@ def vtrace(
     """V-trace targets `vs` and policy gradient advantages, both [T, B]. https://arxiv.org/abs/1802.01561, eq. 1.
 
     `log_rho` = log pi(a|x) - log mu(a|x) of the learner's policy pi and the actor's mu. The advantage is
-    rho * (r + discount * ((1 - lambda) * v_next + lambda * vs_next) - v), as in rlax; the paper has lambda 1.
+    rho * (r + discount * ((1 - lambda) * v_next + lambda * vs_next) - v), as in rlax. The paper's code has vs_next
+    alone, and a bar of its own for this rho: the same where lambda and all bars are 1.
     """
     log_rho, r, v, after, d = _float64(log_rho, reward, value, value_next, discount)
     rho = np.exp(np.minimum(log_rho, np.log(clip_rho)))

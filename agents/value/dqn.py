@@ -1,8 +1,9 @@
 """Deep Q-network (Mnih et al. 2015, https://doi.org/10.1038/nature14236).
 
 Options: double (van Hasselt et al. 2016, https://arxiv.org/abs/1509.06461), dueling (Wang et al. 2016,
-https://arxiv.org/abs/1511.06581), n-step returns (Sutton and Barto, chapter 7) and prioritized replay
-(Schaul et al. 2016, https://arxiv.org/abs/1511.05952).
+https://arxiv.org/abs/1511.06581), n-step returns (Sutton and Barto, chapter 7), prioritized replay
+(Schaul et al. 2016, https://arxiv.org/abs/1511.05952), and quantiles of the return in place of its mean (QR-DQN, Dabney
+et al. 2018, https://arxiv.org/abs/1710.10044).
 
 Differs from the paper: Adam instead of RMSProp; the whole gradient is clipped by its norm; a target network may follow
 by a moving average (tau) instead of copies.
@@ -24,7 +25,7 @@ from agents.experience.memory.choose import replay
 from agents.experience.rewards.make import make_rewards
 from agents.experience.rewards.rewards import Rewards
 from agents.experience.rollout import actor_of
-from agents.maths.losses import double_target, huber, max_target
+from agents.maths.losses import double_target, huber, max_target, quantile_huber, quantile_target
 from agents.maths.schedules import value as scheduled
 from agents.parts.action_values import EpsilonGreedy, QNetwork
 from agents.parts.normalizer import Normalizer
@@ -53,10 +54,13 @@ class Learner(Assembled):
     def __init__(self, config: DQN, spec: Spec, seeds: Seeds, device: torch.device, compiled: bool) -> None:
         self.config, self.device, options = config, device, config.learner
         generator = torch.Generator().manual_seed(seeds.integer("learner", "network"))
-        self.network = QNetwork(spec, config.network, config.normalize, config.network.dueling, generator).to(device)
+        network = config.network
+        self.network = QNetwork(
+            spec, network, config.normalize, network.dueling, generator, quantiles=network.quantiles
+        ).to(device)
         self.trained = Trained(
             self.network,
-            self.loss,
+            self.quantile_loss if network.quantiles else self.loss,
             {"loss": 1.0},
             ["q_mean", "td_error"],
             target=True,
@@ -106,10 +110,18 @@ class Learner(Assembled):
             goal = max_target(batch.reward, batch.discount, next_q, batch.next_mask)
         q = call(parameters, batch.obs).gather(-1, batch.action.unsqueeze(-1)).squeeze(-1)
         error = goal - q
-        loss = huber(error, options.huber)
-        if batch.weight is not None:
-            loss = loss * batch.weight
-        return {"loss": loss}, {"q_mean": q, "td_error": error.abs()}
+        return found(huber(error, options.huber), batch.weight, q, error)
+
+    def quantile_loss(self, parameters: Tensor, target: Tensor, batch: Batch) -> Found:
+        """The same of quantiles; q_mean and td_error are of their means."""
+        options, call = self.config.learner, self.trained.flat.call
+        following = call(target, batch.next_obs)  # [n, A, N]
+        chooser = call(parameters.detach(), batch.next_obs) if options.double else following
+        goal = quantile_target(batch.reward, batch.discount, following, chooser.mean(-1), batch.next_mask)
+        rows = torch.arange(len(batch.action), device=batch.action.device)
+        quantiles = call(parameters, batch.obs)[rows, batch.action]
+        q = quantiles.mean(-1)
+        return found(quantile_huber(quantiles, goal, options.huber), batch.weight, q, goal.mean(-1) - q)
 
     def metrics(self) -> Mapping[str, float]:
         return self.trained.drain("train/") | {
@@ -123,6 +135,10 @@ class Learner(Assembled):
         return self.trained.flat.weights()
 
 
+def found(loss: Tensor, weight: Tensor | None, q: Tensor, error: Tensor) -> Found:
+    return {"loss": loss if weight is None else loss * weight}, {"q_mean": q, "td_error": error.abs()}
+
+
 def make(config: DQN, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     updates = config.steps * config.learner.updates_per_step
     learner = Learner(config, spec, seeds, device, pays_off(config.compile, updates, device))
@@ -134,7 +150,8 @@ def make(config: DQN, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
 
 
 def policy(config: DQN, spec: Spec, device: torch.device) -> EpsilonGreedy:
-    return EpsilonGreedy(spec, config.network, config.normalize, config.network.dueling, device)
+    network = config.network
+    return EpsilonGreedy(spec, network, config.normalize, network.dueling, device, network.quantiles)
 
 
 def actor(config: DQN, index: int, incarnation: int) -> Actor:

@@ -296,6 +296,18 @@ def test_action_values_of_both_actions() -> None:
     np.testing.assert_allclose(q, [[1, -1], [-1, 1]], atol=0.02)
 
 
+def test_quantiles_tell_chance_from_its_mean() -> None:
+    """Who has forgotten the cue wins or loses a point by either action: so say the quantiles, whose mean is 0."""
+    options = DQN | {
+        "network": {"hidden": [32], "quantiles": 4},
+        "learner": DQN["learner"] | {"huber": 0.01},  # type: ignore[operator]
+    }
+    _, learner = train(options, "Memory")
+    with torch.no_grad():
+        quantiles = learner.network(torch.tensor([[0.0, 0.0, 1.0]]))[0]
+    np.testing.assert_allclose(quantiles, [[-1, -1, 1, 1]] * 2, atol=0.05)
+
+
 @pytest.mark.parametrize("opposed", [True, False])
 @pytest.mark.parametrize("name", DISCRETE)
 def test_both_seats_learn_to_win(name: str, opposed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,6 +374,29 @@ def test_gain_of_the_linear_quadratic_regulator(name: str, seed: int) -> None:
     assert riccati(1.0) == pytest.approx(0.618034, abs=1e-6) and riccati(0.99) == pytest.approx(0.615251, abs=1e-6)
     config, learner = train(CONTINUOUS[name], "LQR", seed, max_episode_steps=3)
     assert gain(config, learner) == pytest.approx(riccati(0.9), abs=0.04)
+
+
+PATIENT = TD3 | {
+    "steps": 12_000,
+    "network": {"hidden": [64, 64], "activation": "tanh"},
+    "noise": {"sigma": 0.3},
+    "learner": TD3["learner"]
+    | {
+        "learning_rate": {"kind": "linear", "start": 0.005, "end": 0.0},
+        "batch_size": 128,
+        "discount": 0.99,
+        "tau": 0.02,
+    },
+    "memory": {"capacity": 12_000, "start": 400},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [100, 101])  # settings were tried on 0 and 1, with errors of 0.4 %
+def test_gain_to_two_percent(seed: int) -> None:
+    """K = 0.615251 with gamma = 0.99. Episodes are short, for where x is near 0 there is little to learn."""
+    config, learner = train(PATIENT, "LQR", seed, max_episode_steps=3)
+    assert gain(config, learner) == pytest.approx(0.615251, rel=0.02)
 
 
 def test_a_regulator_that_dies_after_one_step_rests() -> None:

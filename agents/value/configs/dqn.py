@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -23,6 +23,8 @@ class DQNNetwork(NetworkOptions):
     """nonlinearity between layers"""
     dueling: bool = False
     """estimate state value and advantages separately (Wang et al. 2016)"""
+    quantiles: Annotated[int, Field(ge=0, le=1024)] = 0
+    """learn so many quantiles of the return, whose mean is the value (Dabney et al. 2018); 0 learns the mean itself"""
 
 
 class Rate(Config):

@@ -100,6 +100,30 @@ def test_huber_and_squared() -> None:
     torch.testing.assert_close(losses.huber(x, 0.7), torch.nn.functional.huber_loss(x, x * 0, "none", delta=0.7))
 
 
+def test_quantile_huber_is_its_equation() -> None:
+    quantile, target, kappa = normal(N, 3), normal(N, 5, seed=1), 0.5
+    expected = torch.zeros(N, dtype=torch.float64)
+    for n in range(N):
+        for i, tau in enumerate((1 / 6, 3 / 6, 5 / 6)):
+            for j in range(5):
+                delta = (target[n, j] - quantile[n, i]).item()
+                size = delta**2 / 2 if abs(delta) <= kappa else kappa * (abs(delta) - kappa / 2)
+                expected[n] += abs(tau - (delta < 0)) * size / 5
+    torch.testing.assert_close(losses.quantile_huber(quantile, target, kappa), expected)
+
+
+def test_quantile_huber_rests_at_the_quantiles() -> None:
+    """Eight returns: between the first and the second one lies the quantile at an eighth, and so on."""
+    returns = torch.tensor([[-7.0, -3.0, 0.0, 1.0, 2.0, 5.0, 11.0, 40.0]], dtype=torch.float64)
+    quantiles = returns.view(4, 2).mean(-1)[None].requires_grad_()
+    gradient = lambda x: torch.autograd.grad(losses.quantile_huber(x, returns, 1e-3).sum(), x)[0]  # noqa: E731
+    torch.testing.assert_close(gradient(quantiles), torch.zeros_like(quantiles))
+    assert (gradient(quantiles + 50) > 0).all() and (gradient(quantiles - 50) < 0).all()
+    mean = returns.mean(-1, keepdim=True).requires_grad_()  # a kappa beyond every error makes the median a mean
+    loss = losses.quantile_huber(mean, returns, 100.0).sum()
+    torch.testing.assert_close(torch.autograd.grad(loss, mean)[0], torch.zeros_like(mean))
+
+
 def test_clipped_value_loss_is_the_worse_one() -> None:
     value, target, old = torch.tensor([1.0, 1.0, 0.1]), torch.tensor([2.0, 0.0, 2.0]), torch.zeros(3)
     found = losses.value_loss_clipped(value, target, old, 0.2)
@@ -122,12 +146,21 @@ def test_targets_by_hand() -> None:
     torch.testing.assert_close(twin, torch.tensor([1.9, 2.0]))
 
 
+def test_quantile_target_is_of_the_best_legal_action() -> None:
+    reward, discount = torch.tensor([1.0, 2.0]), torch.tensor([-0.5, 0.0])
+    quantiles = torch.arange(12.0).view(2, 3, 2)
+    q, mask = torch.tensor([[3.0, 2.0, 1.0], [0.0, 1.0, 2.0]]), torch.tensor([[False, True, True], [False] * 3])
+    found = losses.quantile_target(reward, discount, quantiles, q, mask)
+    torch.testing.assert_close(found, torch.tensor([[0.0, -0.5], [2.0, 2.0]]))
+
+
 def test_targets_carry_no_gradient() -> None:
     q, other, reward = normal(N, A, grad=True), normal(N, A, seed=1, grad=True), normal(N, seed=2)
     discount = torch.full((N,), 0.9, dtype=torch.float64)
     assert not losses.max_target(reward, discount, q).requires_grad
     assert not losses.double_target(reward, discount, q, other).requires_grad
     assert not losses.clipped_target(reward, discount, torch.stack([q[:, 0], other[:, 0]])).requires_grad
+    assert not losses.quantile_target(reward, discount, q.unsqueeze(-1), other).requires_grad
     assert not losses.td_target(reward, discount, q[:, 0]).requires_grad
 
 

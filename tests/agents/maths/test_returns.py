@@ -146,8 +146,17 @@ def test_vtrace_golden_vectors() -> None:
     vs, advantage = returns.vtrace(rho, r, v, after, discount, ended)
     np.testing.assert_allclose(vs, column(0.7075, -0.325, -1, 3.24), atol=1e-12)
     np.testing.assert_allclose(advantage, column(0.2075, -0.575, -0.5, 2.24), atol=1e-12)
-    vs, _ = returns.vtrace(rho, r, v, after, discount, ended, 1.5, 1.0, 0.9)
+    vs, advantage = returns.vtrace(rho, r, v, after, discount, ended, 1.5, 1.0, 0.9)
     np.testing.assert_allclose(vs, column(1.0579625, -0.40375, -1.25, 3.24), atol=1e-12)
+    # Two advantages go with these targets. The paper's: r + discount * vs_next - v, with a bar of its own, here 1.
+    following = np.concatenate([vs[1:], after[-1:]])
+    theirs = np.minimum(np.exp(rho), 1.0) * (r + discount * following - v)
+    np.testing.assert_allclose(theirs, column(0.136625, -0.6875, -0.5, 2.24), atol=1e-12)
+    # rlax's and ours: what follows is mixed with v_next by lambda, so that it is on policy the lambda return less v.
+    mixed = np.concatenate([0.9 * vs[1:] + 0.1 * after[:-1], after[-1:]])
+    ours = np.minimum(np.exp(rho), 1.5) * (r + discount * mixed - v)
+    np.testing.assert_allclose(advantage, ours, atol=1e-12)
+    assert np.abs(advantage - theirs).max() > 0.1
 
 
 @pytest.mark.parametrize("clip_rho", [0.7, 1.0, np.inf])
