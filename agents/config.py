@@ -171,8 +171,9 @@ class NetworkOptions(Config):
 
 
 class CoderOptions(Config):
-    kind: Literal["dense", "convolutional"] = "dense"
-    """linear layers, or convolutions that halve pictures"""
+    kind: Literal["dense", "convolutional", "unpadded"] = "dense"
+    """linear layers; convolutions that halve pictures; or those of World Models, of 64 x 64 pixels, with 4.3 million
+    parameters (Ha & Schmidhuber 2018)"""
     hidden: Several[Count] = (64,)
     """widths of the hidden layers from the data to the codes (dense), and back in the opposite order; none: linear"""
     channels: Several[Count] = (32, 64)
@@ -183,6 +184,8 @@ class CoderOptions(Config):
     def footprint(self, run: Any, world: Shown) -> Footprint:
         if self.kind == "dense":
             return {"hidden": layer_bytes(None, self.hidden)}
+        if self.kind == "unpadded":
+            return {}
         return {"channels": 16 * layer_bytes(None, self.channels)}  # of 4 x 4
 
 
@@ -317,13 +320,11 @@ class Learning(Gradients):
     """when to write metrics"""
 
 
-class Control(Learning):
+class Acting(Learning):
     """Learning to act in an environment."""
 
     env: Fixed[Environment]
     """the world to learn"""
-    rollout: Collection
-    """how much is collected between updates"""
     evaluation: EpisodeEvaluation = EpisodeEvaluation()
     """when to measure the policy without exploration"""
 
@@ -349,6 +350,13 @@ class Control(Learning):
     @property
     def environment(self) -> Environment:
         return self.env
+
+
+class Control(Acting):
+    """Learning from what is collected in an environment, a round at a time."""
+
+    rollout: Collection
+    """how much is collected between updates"""
 
 
 class SolverEvaluation(EvaluationOptions):

@@ -76,6 +76,9 @@ ALGORITHMS = {
     "dynamic_programming": Entry(
         "agents.tabular.configs.dynamic_programming", "DynamicProgramming", "agents.tabular.dynamic_programming"
     ),
+    "world_models": Entry(
+        "agents.world_models.configs.world_models", "WorldModels", "agents.world_models.world_models"
+    ),
     "fit": Entry("agents.fitting.configs.fit", "Fit", "agents.fitting.fit"),
     "autoencoder": Entry("agents.fitting.configs.autoencoder", "Autoencoder", "agents.fitting.autoencoder"),
     "vae": Entry("agents.fitting.configs.vae", "VAE", "agents.fitting.vae"),

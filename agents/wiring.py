@@ -13,15 +13,14 @@ from typing import Any
 from torch import nn
 
 from agents.admission import admit, world
-from agents.api import Algorithm, Evaluation, Parts, Player, Source
+from agents.api import Algorithm, Evaluation, Parts, Player
 from agents.arena.ladder import Climber
 from agents.arena.paired import Episodic
-from agents.config import Control, EpisodeLogging, Experiment, NetworkOptions, Runtime, SolverEvaluation
+from agents.config import Acting, Control, EpisodeLogging, Experiment, NetworkOptions, Runtime, SolverEvaluation
 from agents.courses.solving import Solving
 from agents.courses.training import Training
 from agents.entrants import entrant
-from agents.fleet.local import LocalFleet
-from agents.fleet.ray_fleet import RayFleet, connect, require
+from agents.fleet.make import fleet, prepare
 from agents.registry import algorithm
 from agents.restore import acting, go_on, load_checkpoint, load_policy
 from envs.api import Array, Spec
@@ -29,7 +28,7 @@ from envs.games.make import make_game
 from experiment.clocks import Timetable
 from experiment.course import Course
 from experiment.seeding import Seeds
-from supervised.accelerate import device_of, use_cpu
+from supervised.accelerate import device_of
 from supervised.trained import Trained
 
 
@@ -56,20 +55,17 @@ def begun(config: Experiment) -> Course:
     if runtime is None:
         assert asked.solver is not None, config.algorithm
         return Solving(asked.solver(config, seeds))
-    use_cpu(runtime.threads)
-    if runtime.kind == "ray":
-        require(runtime)
-    if runtime.address is not None:
-        connect(runtime)
+    prepare(runtime)
     window = config.logging.window if isinstance(config.logging, EpisodeLogging) else 1
     made = parts(config, asked, seeds)
-    return Training(made, fleet(config, runtime, asked), evaluation(config, asked, seeds), window)
+    assert asked.actor is not None, config.algorithm
+    return Training(made, fleet(config, runtime, asked.actor), evaluation(config, asked, seeds), window)
 
 
 def torso_in(path: Path) -> nn.Module:
     """What a run or checkpoint has learned to turn inputs into features by. Raises ValueError where there is none."""
     config, state, about = load_checkpoint(path)
-    if isinstance(config, Control):
+    if isinstance(config, Acting):
         source: Any = load_policy(path)[0]
     else:
         source = begun(config)
@@ -116,15 +112,6 @@ def warn_of_pictures(spec: Spec) -> None:
         f"nowhere: network.torso=nature_cnn is made for pictures{grey}",
         stacklevel=2,
     )
-
-
-def fleet(config: Experiment, runtime: Runtime, asked: Algorithm[Any]) -> Source:
-    """The actors, where `runtime` wants them. They are made when they are first needed."""
-    if runtime.kind == "ray":
-        return RayFleet(config, runtime)
-    actor = asked.actor
-    assert actor is not None, config.algorithm
-    return LocalFleet(lambda index, incarnation: actor(config, index, incarnation), runtime)
 
 
 def evaluation(config: Experiment, asked: Algorithm[Any], seeds: Seeds) -> Evaluation:

@@ -32,7 +32,18 @@ class Convolutional(NamedTuple):
     activation: str = "relu"
 
 
-Shape = Dense | Convolutional
+class Unpadded(NamedTuple):
+    """The convolutions of World Models (Ha and Schmidhuber 2018, https://arxiv.org/abs/1803.10122), for pictures of 64
+    x 64: 4 x 4 with stride 2 and no padding, to 256 x 2 x 2; and back from 1024 x 1 x 1, 5 x 5 and 6 x 6."""
+
+    channels: Sequence[int] = (32, 64, 128, 256)
+    activation: str = "relu"
+
+
+SIDE, WIDE = 64, 1024  # of pictures that are unpadded, and what is left of them
+KERNELS = (6, 6, 5, 5)  # on the way back, of the layers that belong to each on the way there
+
+Shape = Dense | Convolutional | Unpadded
 
 
 class Unflatten(nn.Module):
@@ -52,6 +63,12 @@ def encoder_of(shape: Sequence[int], of: Shape, outputs: int, generator: torch.G
         hidden = list(of.hidden)
         width = hidden[-1] if hidden else math.prod(shape)
         layers = [nn.Flatten(), mlp(math.prod(shape), hidden, of.activation), nn.Linear(width, outputs)]
+    elif isinstance(of, Unpadded):
+        layers, channels = [], check_side(shape)
+        for more in of.channels:
+            layers += [nn.Conv2d(channels, more, 4, stride=2), ACTIVATIONS[of.activation]()]
+            channels = more
+        layers += [nn.Flatten(), nn.Linear(4 * channels, outputs)]
     else:
         small, layers, channels = smallest(shape, of), [], shape[0]
         for more in of.channels:
@@ -69,6 +86,13 @@ def decoder_of(shape: Sequence[int], of: Shape, latent: int, generator: torch.Ge
         hidden = list(reversed(of.hidden))
         width = hidden[-1] if hidden else latent
         layers = [mlp(latent, hidden, of.activation), nn.Linear(width, math.prod(shape)), Unflatten(shape)]
+    elif isinstance(of, Unpadded):
+        widths = [check_side(shape), *of.channels[:-1]]
+        layers, channels = [nn.Linear(latent, WIDE), Unflatten((WIDE, 1, 1))], WIDE
+        for fewer, kernel in reversed([*zip(widths, KERNELS, strict=True)]):
+            layers += [nn.ConvTranspose2d(channels, fewer, kernel, stride=2), ACTIVATIONS[of.activation]()]
+            channels = fewer
+        layers.pop()
     else:
         small = smallest(shape, of)
         layers, channels = [nn.Linear(latent, math.prod(small)), Unflatten(small)], small[0]
@@ -78,6 +102,16 @@ def decoder_of(shape: Sequence[int], of: Shape, latent: int, generator: torch.Ge
     decoder = nn.Sequential(*layers)
     initialize(decoder, "fan_in", generator)
     return decoder
+
+
+def check_side(shape: Sequence[int]) -> int:
+    """The channels of pictures that the unpadded convolutions are made for."""
+    if len(shape) != 3 or tuple(shape[1:]) != (SIDE, SIDE):
+        raise ValueError(
+            f"network.kind=unpadded is of pictures [channels, {SIDE}, {SIDE}], but the data have shape {list(shape)}: "
+            "resize them, or take network.kind=convolutional"
+        )
+    return shape[0]
 
 
 def smallest(shape: Sequence[int], of: Convolutional) -> tuple[int, int, int]:

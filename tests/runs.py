@@ -43,8 +43,8 @@ def tiny(*families: str) -> dict[str, dict[str, Any]]:
 
 
 RUNS = tiny("policy", "actor_critic", "value", "alphazero")
-SOLVERS, TABLES, FITS = tiny("regret"), tiny("tabular"), tiny("fitting")
-APART = SOLVERS | TABLES | FITS  # what has no actors
+SOLVERS, TABLES, FITS, DREAMS = tiny("regret"), tiny("tabular"), tiny("fitting"), tiny("world_models")
+APART = SOLVERS | TABLES | FITS | DREAMS  # what is no loop of actors and a learner
 
 
 def raw(name: str, **changes: Any) -> dict[str, Any]:

@@ -182,7 +182,18 @@ def test_hidden_imports_are_seen() -> None:
 FLAT = (
     "wiring", "entrants", "contenders", "restore", "admission", "registry", "config", "footprint", "torsos", "records",
 )  # fmt: skip
-FAMILIES = ("courses", "play", "alphazero", "solvers", "search", "tabular", "experience", "parts", "maths")
+FAMILIES = (
+    "world_models",
+    "courses",
+    "play",
+    "alphazero",
+    "solvers",
+    "search",
+    "tabular",
+    "experience",
+    "parts",
+    "maths",
+)
 BREAKS = {
     "layers": [("experiment/run.py", "import agents.api"), ("supervised/fit.py", "import envs.api")],
     "floors": [

@@ -24,6 +24,7 @@ ELSEWHERE = {
     "tests/agents/test_recurrent.py": "memory through the whole house",
     "tests/agents/test_resume.py": "every algorithm, stopped and resumed",
     "tests/agents/test_resume_fields.py": "every field of every config, changed on resume",
+    "tests/agents/world_models/test_transfer.py": "World Models on the pixel world, from the dream to the world",
     "tests/envs/games/test_properties.py": "every native game, at random sizes",
     "tests/scripts/test_extending.py": "the recipes of docs/extending.md, followed",
     "tests/test_golden.py": "the numbers of the whole house",

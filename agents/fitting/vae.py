@@ -12,24 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from agents.api import Algorithm
 from agents.config import Experiment
 from agents.fitting.configs.vae import VAE
 from agents.maths.schedules import value as scheduled
-from agents.parts.coding import coders, compared
+from agents.parts.coding import coders, compared, variational
 from envs.api import Array
 from experiment.course import Course
 from experiment.seeding import Seeds
-from generative.examples import Examples, examples
-from generative.vae import VariationalAutoencoder, divergence, with_free_bits
+from generative.examples import examples
+from generative.vae import VariationalAutoencoder
 from supervised.accelerate import device_of, pays_off, use_cpu
 from supervised.fit import Fitting
 from supervised.pictures import tiled
-from supervised.trained import Found, Trained
-
-SILENT = 0.01  # nats; a code that says no more has collapsed
 
 
 def course(config: VAE, seeds: Seeds, build: Callable[[Experiment], Course]) -> Fitting:
@@ -38,8 +34,11 @@ def course(config: VAE, seeds: Seeds, build: Callable[[Experiment], Course]) -> 
     data = examples(config.data, config.held_out, seeds.generator("data", "held out"))
     if config.likelihood == "bernoulli" and not data.bounded:
         raise ValueError(f"likelihood=bernoulli is of greys from 0 to 1, but {config.data} has others: use gaussian")
-    network, trained = variational(config, data, seeds)
-    device = trained.state.parameters.device
+    options, device = config.learner, device_of(config.device)
+    compiled = pays_off(config.compile, config.steps, device)
+    parts = coders(config.network, data.train.inputs.shape[1:], 2 * config.latent, config.latent, seeds)
+    network = VariationalAutoencoder(*parts, config.likelihood).to(device)
+    trained = variational(network, options.beta, options.free_bits, compiled)
 
     def varied(rng: np.random.Generator, columns: Sequence[Array]) -> list[Array]:
         """Inputs as they are drawn, and noise for their codes."""
@@ -69,26 +68,6 @@ def course(config: VAE, seeds: Seeds, build: Callable[[Experiment], Course]) -> 
         varied,
         show,
     )
-
-
-def variational(config: VAE, data: Examples, seeds: Seeds) -> tuple[VariationalAutoencoder, Trained]:
-    """The network, and its loss of (inputs, noise)."""
-    options = config.learner
-
-    def loss(parameters: Tensor, x: Tensor, noise: Tensor) -> Found:
-        posterior, surprise = trained.flat.call(parameters, x, noise)
-        said = divergence(posterior)
-        terms = {"reconstruction": surprise, "divergence": with_free_bits(said, options.free_bits)}
-        return terms, {"elbo": -surprise - said.sum(-1), "active": (said.mean(0) > SILENT).float().sum()}
-
-    device = device_of(config.device)
-    network = VariationalAutoencoder(
-        *coders(config.network, data.train.inputs.shape[1:], 2 * config.latent, config.latent, seeds), config.likelihood
-    ).to(device)
-    compiled = pays_off(config.compile, config.steps, device)
-    coefficients = {"reconstruction": 1.0, "divergence": options.beta}
-    trained = Trained(network, loss, coefficients, ["elbo", "active"], compiled=compiled)
-    return network, trained
 
 
 ALGORITHM = Algorithm[VAE](course=course)

@@ -144,7 +144,7 @@ def test_every_field_of_the_runtime_is_read(ray_here: None, monkeypatch: pytest.
     with noting(config) as read:
         with pytest.raises(Elsewhere):
             RayFleet(config, config.runtime).publish(np.zeros(1), 0)  # dashboard, address, actors
-        monkeypatch.setattr("agents.wiring.connect", lambda runtime: False)
+        monkeypatch.setattr("agents.fleet.make.connect", lambda runtime: False)
         build(config).close()  # threads
         assert started["include_dashboard"] is False
         Restarts(config.runtime)  # restarts, backoff
@@ -165,14 +165,27 @@ def dotted(node: ast.expr) -> str:
 # Configs --------------------------------------------------------------------------------------------------------------
 
 CONFIGS = sorted(ROOT.glob("configs/*/*.yaml"))
-EXTRA = {"ALE/": "ale_py", "Ant": "mujoco", "HalfCheetah": "mujoco", "Hopper": "mujoco", "Walker": "mujoco"}
+EXTRA = {
+    "CarRacing": "Box2D",
+    "ALE/": "ale_py",
+    "Ant": "mujoco",
+    "HalfCheetah": "mujoco",
+    "Hopper": "mujoco",
+    "Walker": "mujoco",
+}
 
 
 def test_every_algorithm_has_a_config() -> None:
     assert {read(path)["algorithm"] for path in CONFIGS} == set(ALGORITHMS)
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+LARGE = {"carracing"}  # networks that take long even for an update of theirs
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, id=f"{p.parent.name}/{p.stem}", marks=[pytest.mark.slow] * (p.stem in LARGE)) for p in CONFIGS],
+)
 def test_every_config_trains_in_small(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from scripts.train import main
 

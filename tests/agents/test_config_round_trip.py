@@ -22,6 +22,7 @@ WORLDS: dict[str, dict[str, Any]] = {
     "nfq": {"env": {"id": "CartPole-v1"}},
     "ddpg": {"env": {"id": "P-v1"}},
     "sac": {"env": {"id": "P-v1"}},
+    "world_models": {"env": {"id": "P-v1"}},
     "dynamic_programming": {"mdp": "gridworld"},
     "tabular_prediction": {"mdp": "random_walk"},
     "tabular_control": {"mdp": "cliff_walking"},

@@ -15,7 +15,7 @@ from agents.registry import ALGORITHMS, parse
 from envs.api import CHANCE
 from envs.games.make import make_game
 from scripts.evaluate import main
-from tests.runs import APART, FITS, RUNS, SOLVERS, TABLES, raw, train
+from tests.runs import APART, DREAMS, FITS, RUNS, SOLVERS, TABLES, raw, train
 
 ENTERS = {  # an environment, a match, a match with search
     **dict.fromkeys(["reinforce", "reinforce_mean", "npg", "npg_continuous", "trpo", "trpo_continuous"], ("env",)),
@@ -28,6 +28,7 @@ ENTERS = {  # an environment, a match, a match with search
     "alphazero": ("game", "search"),
     **{name: ("nowhere" if parse(config).environment is None else "env",) for name, config in TABLES.items()},
     **dict.fromkeys(FITS, ("nowhere",)),
+    **dict.fromkeys(DREAMS, ("env",)),
 }
 REASONS = {  # of a refusal, by what it could enter, and where it wanted to
     ("env", "game"): "was trained in an environment and plays no games",
@@ -45,7 +46,7 @@ MISFIT = (
 
 def tiny(name: str) -> dict[str, Any]:
     """A run that is over as soon as there is something to enter with."""
-    if name in FITS | TABLES:
+    if name in FITS | TABLES | DREAMS:
         return APART[name]
     if name in SOLVERS:
         return SOLVERS[name] | {"evaluation": SOLVERS[name].get("evaluation", {}) | {"every": 0}}

@@ -59,6 +59,7 @@ BY_HAND = {  # where another value is not to be guessed, or doesn't go alone
     "shape": ["shape=[2, 2]"],
     "learner.tau": ["learner.target_interval=0", "learner.tau=0.01"],
     "mdp": ["mdp=two_state"],
+    "memory.reward": ["memory.reward=false", "controller.world=real"],
     "runtime.dashboard": ["runtime.dashboard=true", "runtime.kind=ray"],
     "runtime.address": ["runtime.address=auto", "runtime.kind=ray"],
     "runtime.mode": ["runtime.mode=asynchronous", "runtime.kind=ray"],
@@ -342,6 +343,7 @@ MEANING = {  # with another value the run would go on, but what it saved would m
     "autoencoder": ["held_out", "network.activation"],
     "vae": ["held_out", "network.activation", "likelihood"],
     "gan": ["held_out", "generator.activation", "conditional"],
+    "world_models": ["memory.window", "controller.sees", "codes.network.activation"],
 }
 NOTHING = {  # what nothing that is saved depends on
     "ppo": ["learner.discount", "rollout.steps"],
@@ -368,6 +370,7 @@ NOTHING = {  # what nothing that is saved depends on
     "autoencoder": ["learner.batch_size", "given", "noise"],
     "vae": ["learner.beta", "learner.free_bits"],
     "gan": ["learner.loss", "learner.penalty", "learner.turns", "learner.momentum"],
+    "world_models": ["codes.learner.beta", "controller.rollouts", "controller.temperature", "controller.horizon"],
 }
 
 

@@ -22,11 +22,12 @@ import pytest
 
 from agents.config import Runtime
 from agents.fleet.local import LocalFleet
+from agents.fleet.make import fleet
 from agents.fleet.ray_fleet import RayFleet, reach, writable
 from agents.fleet.restarts import FleetError, Restarts
 from agents.records import Episodes, Experience, arrays
 from agents.registry import algorithm, parse
-from agents.wiring import fleet, parts
+from agents.wiring import parts
 from envs.gymnasium_env import episode_seed
 from experiment.seeding import Seeds
 from tests.runs import ROOT, assert_same_run, call, command, differences, lines, raw, state, train, write
@@ -47,7 +48,8 @@ def running(settings: Any) -> Iterator[tuple[Fleet, Callable[[], list[Experience
     """The config's fleet, and a function that publishes weights of the next version and collects."""
     asked = algorithm(settings.algorithm).load()
     learner = parts(settings, asked, Seeds(settings.seed)).learner
-    made: Any = fleet(settings, settings.runtime, asked)
+    assert asked.actor is not None
+    made: Any = fleet(settings, settings.runtime, asked.actor)
     version = iter(range(10_000))
 
     def collect() -> list[Experience]:

@@ -1,0 +1,1 @@
+"""World models: what a world does is learned from pictures, and acting in it within what was learned."""
