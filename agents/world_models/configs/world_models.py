@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -10,7 +11,7 @@ from agents.config import Acting, CoderOptions
 from agents.fitting.configs.data import BatchLearner
 from agents.fitting.configs.vae import VariationalLearner
 from agents.footprint import Footprint, Shown, shown_bytes, step_bytes
-from envs.api import Spec
+from envs.api import Continuous, MultiDiscrete, Spec
 from experiment.config import Config, Count, Fixed, Fraction, Positive, PositiveFloat, Rows
 
 
@@ -126,3 +127,11 @@ class WorldModels(Acting):
                 f"({self.runtime.actors}): each actor judges as many"
             )
         return self
+
+    def require_world(self, world: Shown) -> None:
+        actions = world.actions if isinstance(world, Spec) else None
+        bounds = (*actions.low, *actions.high) if isinstance(actions, Continuous) else ()
+        if isinstance(actions, MultiDiscrete) or not all(map(isfinite, bounds)):
+            raise ValueError(
+                f"world_models chooses one of some actions, or numbers between bounds; {self.env.id} has {actions}"
+            )

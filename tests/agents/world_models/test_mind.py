@@ -54,8 +54,8 @@ def test_actions_are_told_and_done_alike() -> None:
     chosen = one_of.chosen(torch.tensor([[0.1, 0.7, 0.2]]))
     assert one_of.done(chosen.numpy()).tolist() == [1]
     for actions in (MultiDiscrete((2, 2)), Continuous((-np.inf,), (1.0,))):
-        with pytest.raises(ValueError, match="one of some actions, or between bounds"):
-            Manner(actions)
+        with pytest.raises(ValueError, match="one of some actions, or numbers between bounds"):
+            configured().require_world(Spec("", (4,), "float32", actions))
 
 
 def test_each_row_has_the_controller_that_is_meant_for_it() -> None:
