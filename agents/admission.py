@@ -7,7 +7,7 @@ What an algorithm wants of its world is said by `Experiment.require_world`, what
 
 from __future__ import annotations
 
-from agents.config import Acting, Experiment
+from agents.config import Experiment, OfEnvironment
 from agents.experience.rollout import env_spec
 from agents.footprint import Shown, require
 from envs.games.make import make_game
@@ -26,6 +26,6 @@ def admit(config: Experiment) -> Shown:
 
 def world(config: Experiment) -> Shown:
     """The spec of what the run is about; None of data. Raises ValueError where it can't be made, or acted in."""
-    if isinstance(config, Acting):
+    if isinstance(config, OfEnvironment):
         return env_spec(config.env)
     return make_game(config.world.name).spec if config.world.kind == "game" else None

@@ -48,11 +48,11 @@ class Atari(Config):
     """press FIRE after a reset, for games that wait for it"""
 
 
-class Environment(Config):
+class Scene(Config):
+    """A world, however many of it there are."""
+
     id: str
     """Gymnasium environment id, such as CartPole-v1; or game:NAME, such as game:tic_tac_toe, played against oneself"""
-    count: Count = 8
-    """environments stepped at once, over all actors together"""
     options: dict[str, JsonValue] = Field(default_factory=dict)
     """keyword arguments of the environment"""
     wrappers: tuple[dict[str, JsonValue], ...] = ()
@@ -61,8 +61,6 @@ class Environment(Config):
     """time limit in place of the environment's own"""
     atari: Atari | None = None
     """Atari preprocessing; null for every other environment"""
-    reward_clip: PositiveFloat | None = None
-    """learn from rewards clipped to [-x, x]; episode statistics stay raw"""
 
     @field_validator("id")
     @classmethod
@@ -91,9 +89,6 @@ class Environment(Config):
             )
         return self
 
-    def footprint(self, run: Any, world: Shown) -> Footprint:
-        return {"count": self.count * (ENVIRONMENT + shown_bytes(world))}
-
     @property
     def game(self) -> str | None:
         """The name of the game that is played against oneself; None in an environment."""
@@ -102,6 +97,16 @@ class Environment(Config):
     def whole_games(self) -> Self:
         """The same world for evaluation: an episode is a whole game, even where training ends one with each life."""
         return self.model_copy(update={"atari": self.atari and self.atari.model_copy(update={"episodic_life": False})})
+
+
+class Environment(Scene):
+    count: Count = 8
+    """environments stepped at once, over all actors together"""
+    reward_clip: PositiveFloat | None = None
+    """learn from rewards clipped to [-x, x]; episode statistics stay raw"""
+
+    def footprint(self, run: Any, world: Shown) -> Footprint:
+        return {"count": self.count * (ENVIRONMENT + shown_bytes(world))}
 
 
 class Demonstrations(Config):
@@ -263,7 +268,7 @@ class Experiment(Config):
         raise NotImplementedError(f"{type(self).__name__} does not say what it is about")
 
     @property
-    def environment(self) -> Environment | None:
+    def environment(self) -> Scene | None:
         """Where a policy that it finds acts; None where none does."""
         return None
 
@@ -295,7 +300,7 @@ class OfMDP(Experiment):
         return World("mdp", self.mdp)
 
     @property
-    def environment(self) -> Environment | None:
+    def environment(self) -> Scene | None:
         """The MDP as a Gymnasium environment, whose observations are the numbers of its states."""
         name, given = split(self.mdp, "an MDP")
         options: dict[str, JsonValue] = dict(parameters(self.mdp, given))
@@ -320,22 +325,13 @@ class Learning(Gradients):
     """when to write metrics"""
 
 
-class Acting(Learning):
-    """Learning to act in an environment."""
+class OfEnvironment(Experiment):
+    """An experiment about acting in one environment, or in one game against oneself."""
 
-    env: Fixed[Environment]
+    env: Fixed[Scene]
     """the world to learn"""
     evaluation: EpisodeEvaluation = EpisodeEvaluation()
     """when to measure the policy without exploration"""
-
-    @model_validator(mode="after")
-    def _rows_divide(self) -> Self:
-        if self.env.count % self.runtime.actors:
-            raise ValueError(
-                f"env.count ({self.env.count}) is not divisible by runtime.actors ({self.runtime.actors}): "
-                "each actor steps the same number of environments"
-            )
-        return self
 
     @model_validator(mode="after")
     def _opponents_play(self) -> Self:
@@ -348,8 +344,26 @@ class Acting(Learning):
         return World("env", self.env.id) if self.env.game is None else World("game", self.env.game)
 
     @property
-    def environment(self) -> Environment:
+    def environment(self) -> Scene:
         return self.env
+
+
+class Acting(OfEnvironment, Learning):
+    """Learning to act by acting."""
+
+    env: Fixed[Environment]
+    """the world to learn"""
+    logging: EpisodeLogging = EpisodeLogging()  # as Learning has it; OfEnvironment brings that of all experiments
+    """when to write metrics"""
+
+    @model_validator(mode="after")
+    def _rows_divide(self) -> Self:
+        if self.env.count % self.runtime.actors:
+            raise ValueError(
+                f"env.count ({self.env.count}) is not divisible by runtime.actors ({self.runtime.actors}): "
+                "each actor steps the same number of environments"
+            )
+        return self
 
 
 class Control(Acting):

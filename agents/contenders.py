@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from agents.api import Policy
-from agents.config import Environment
+from agents.config import Scene
 from agents.experience.scripted import Scripted
 from agents.records import Acted, Carry
 from agents.registry import parse
@@ -93,7 +93,7 @@ def run_of(path: Path) -> Path | None:
     return next((place for place in (path, *path.resolve().parents[:2]) if (place / "config.yaml").is_file()), None)
 
 
-def home(name: str) -> Environment | None:
+def home(name: str) -> Scene | None:
     """The environment that a run or checkpoint directory was trained on; None if `name` is another contender.
 
     An episode is a whole game here, even where training ended one with each life.

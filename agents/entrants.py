@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.arena.players import Human, OnePly, PolicyPlayer, Random
-from agents.config import Control, World
+from agents.config import OfEnvironment, World
 from agents.contenders import contender, is_directory, run_of
 from agents.registry import algorithm, parse
 from agents.restore import acting, load_checkpoint
@@ -135,7 +135,7 @@ def _checkpoint(name: str, game: Game) -> Player:
         )
     if asked.player is not None:
         return asked.player(config, game, state, name)
-    assert isinstance(config, Control)
+    assert isinstance(config, OfEnvironment)
     return acting(config, game, state, name)
 
 

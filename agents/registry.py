@@ -79,6 +79,11 @@ ALGORITHMS = {
     "world_models": Entry(
         "agents.world_models.configs.world_models", "WorldModels", "agents.world_models.world_models"
     ),
+    "behaviour_cloning": Entry(
+        "agents.imitation.configs.behaviour_cloning", "BehaviourCloning", "agents.imitation.behaviour_cloning"
+    ),
+    "dagger": Entry("agents.imitation.configs.dagger", "DAgger", "agents.imitation.dagger"),
+    "smile": Entry("agents.imitation.configs.smile", "SMILe", "agents.imitation.smile"),
     "fit": Entry("agents.fitting.configs.fit", "Fit", "agents.fitting.fit"),
     "autoencoder": Entry("agents.fitting.configs.autoencoder", "Autoencoder", "agents.fitting.autoencoder"),
     "vae": Entry("agents.fitting.configs.vae", "VAE", "agents.fitting.vae"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.arena.players import PolicyPlayer
-from agents.config import Control, Experiment
+from agents.config import Experiment, OfEnvironment
 from agents.experience.rollout import env_spec
 from agents.parts.tables import TabularPolicy
 from agents.registry import algorithm, parse
@@ -88,7 +88,7 @@ def load_policy(path: Path) -> tuple[Policy, Spec]:
     return _policy(config, spec, state), spec
 
 
-def acting(config: Control, game: Game, state: State, name: str) -> Player:
+def acting(config: OfEnvironment, game: Game, state: State, name: str) -> Player:
     """The greedy policy of an algorithm for environments, trained in the TurnEnv of the game."""
     return PolicyPlayer(_policy(config, TurnEnv(game, 1).spec, state), game, name)
 

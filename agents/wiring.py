@@ -16,7 +16,7 @@ from agents.admission import admit, world
 from agents.api import Algorithm, Evaluation, Parts, Player
 from agents.arena.ladder import Climber
 from agents.arena.paired import Episodic
-from agents.config import Acting, Control, EpisodeLogging, Experiment, NetworkOptions, Runtime, SolverEvaluation
+from agents.config import EpisodeLogging, Experiment, NetworkOptions, OfEnvironment, Runtime, SolverEvaluation
 from agents.courses.solving import Solving
 from agents.courses.training import Training
 from agents.entrants import entrant
@@ -65,7 +65,7 @@ def begun(config: Experiment) -> Course:
 def torso_in(path: Path) -> nn.Module:
     """What a run or checkpoint has learned to turn inputs into features by. Raises ValueError where there is none."""
     config, state, about = load_checkpoint(path)
-    if isinstance(config, Acting):
+    if isinstance(config, OfEnvironment):
         source: Any = load_policy(path)[0]
     else:
         source = begun(config)
@@ -119,11 +119,11 @@ def evaluation(config: Experiment, asked: Algorithm[Any], seeds: Seeds) -> Evalu
     it learns to act in a game."""
     if asked.evaluation is not None:
         return asked.evaluation(config, seeds, entrant)
-    assert isinstance(config, Control) and asked.policy is not None, config.algorithm
+    assert isinstance(config, OfEnvironment) and asked.policy is not None, config.algorithm
     return Episodic(config, asked.policy, seeds) if config.world.kind == "env" else matches(config, seeds)
 
 
-def matches(config: Control, seeds: Seeds) -> Evaluation:
+def matches(config: OfEnvironment, seeds: Seeds) -> Evaluation:
     """The greedy policy against `evaluation.opponents`, so many games each, and against its past self."""
     game, opponents = make_game(config.world.name), config.evaluation.opponents
     if opponents is None:

@@ -26,7 +26,7 @@ EPISODES = 100
 
 class Claim(NamedTuple):
     config: str  # in configs/
-    steps: int  # environment steps to learn in
+    steps: int  # to learn in: of the environment, or updates where nobody acts
     threshold: float  # mean return over EPISODES episodes
 
 
@@ -44,6 +44,13 @@ CLAIMS = {
     "ddpg-pendulum": Claim("ddpg/pendulum.yaml", 20_000, -200.0),
     "td3-pendulum": Claim("ddpg/pendulum_td3.yaml", 20_000, -200.0),
     "sac-pendulum": Claim("sac/pendulum.yaml", 10_000, -160.0),
+    # of the way from random play (-1232) to the scripted expert (-157) 0.85
+    "behaviour-cloning-cartpole": Claim("imitation/cartpole_behaviour_cloning.yaml", 2_000, 475.0),
+    "behaviour-cloning-pendulum": Claim("imitation/pendulum_behaviour_cloning.yaml", 5_000, -318.0),
+    "dagger-cartpole": Claim("imitation/cartpole_dagger.yaml", 2_500, 475.0),
+    "dagger-pendulum": Claim("imitation/pendulum_dagger.yaml", 2_000, -318.0),
+    "smile-cartpole": Claim("imitation/cartpole_smile.yaml", 2_500, 475.0),
+    "smile-pendulum": Claim("imitation/pendulum_smile.yaml", 4_000, -318.0),
 }
 
 

@@ -152,6 +152,12 @@ class Trained:
             for name, parameter in source.named_parameters(part):
                 views[name].copy_(parameter.detach())
 
+    def restart(self, fresh: nn.Module) -> None:
+        """Go on from the parameters of another module that is made alike, with an Adam that remembers nothing."""
+        self.state.parameters.copy_(Flat(fresh).parameters)
+        for moment in self.state.adam:
+            moment.zero_()
+
     def drain(self, prefix: str = "") -> dict[str, float]:
         """The metrics' means over the updates since the last call, on the host. Empty if there were none.
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from agents.config import Learning
 from agents.registry import ALGORITHMS
 from experiment.checkpoint import newest
 from scripts.train import main
@@ -42,9 +43,20 @@ def tiny(*families: str) -> dict[str, dict[str, Any]]:
     }
 
 
-RUNS = tiny("policy", "actor_critic", "value", "alphazero")
+def acting(runs: dict[str, dict[str, Any]], acts: bool) -> dict[str, dict[str, Any]]:
+    """Those of them that have actors, or have none."""
+    return {
+        run: config
+        for run, config in runs.items()
+        if issubclass(ALGORITHMS[config["algorithm"]].config, Learning) == acts
+    }
+
+
+IMITATION = tiny("imitation")
+RUNS = tiny("policy", "actor_critic", "value", "alphazero") | acting(IMITATION, True)
 SOLVERS, TABLES, FITS, DREAMS = tiny("regret"), tiny("tabular"), tiny("fitting"), tiny("world_models")
-APART = SOLVERS | TABLES | FITS | DREAMS  # what is no loop of actors and a learner
+CLONES = acting(IMITATION, False)
+APART = SOLVERS | TABLES | FITS | DREAMS | CLONES  # what is no loop of actors and a learner
 
 
 def raw(name: str, **changes: Any) -> dict[str, Any]:

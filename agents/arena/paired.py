@@ -21,7 +21,7 @@ from rich.text import Text
 
 from agents.api import Policy, State
 from agents.arena.estimates import Interval, bootstrap_difference, bootstrap_mean, iqm
-from agents.config import Acting
+from agents.config import OfEnvironment
 from agents.experience.rollout import make_env, restart
 from agents.records import Episodes
 from envs.api import Array, Step, VectorEnv
@@ -79,7 +79,7 @@ class Episodic:
     policy(config, spec, device) makes the policy that plays them, as a greedy one.
     """
 
-    def __init__(self, config: Acting, policy: Callable[..., Policy], seeds: Seeds) -> None:
+    def __init__(self, config: OfEnvironment, policy: Callable[..., Policy], seeds: Seeds) -> None:
         self.episodes, self.limit = config.evaluation.episodes, config.evaluation.max_episode_steps
         self.env = make_env(config.env.whole_games(), min(self.episodes, 8), at_most=self.limit)
         self.policy = policy(config, self.env.spec, torch.device("cpu"))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.api import Policy
-from agents.config import Demonstrations, Environment
+from agents.config import Demonstrations, Scene
 from agents.experience.logged import read
 from agents.experience.rollout import Rollout, RolloutActor, make_env
 from agents.experience.scripted import Scripted
@@ -46,7 +46,7 @@ def recorded(
     return [actor.collect().rows for _ in range(episodes)]
 
 
-def demonstrated(options: Demonstrations, env: Environment, spec: Spec, seeds: Seeds) -> Shown:
+def demonstrated(options: Demonstrations, env: Scene, spec: Spec, seeds: Seeds) -> Shown:
     """The steps of the first `options.episodes` that were begun in a log, or that the scripted expert plays.
 
     Raises ValueError where no such expert is known, or the log holds fewer or is of another world; CheckpointError

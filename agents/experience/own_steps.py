@@ -9,10 +9,12 @@ ALGORITHM = Algorithm[NPG](make=make, actor=actor, policy=policy)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 
 from agents.api import Actor, Learner, Parts, Policy
+from agents.config import NormalizeOptions
 from agents.experience.memory.latest import Latest
 from agents.experience.memory.ratio import EveryCollection
 from agents.experience.rewards.configs import Reward
@@ -20,7 +22,7 @@ from agents.experience.rewards.make import make_rewards
 from agents.experience.rewards.rewards import Rewards
 from agents.experience.rollout import actor_of
 from agents.maths.stochastic import stochastic
-from agents.parts.config import ActorCriticLearning, NaturalLearning, PolicyLearning
+from agents.parts.config import ActorCriticLearning, NaturalLearning, StochasticOptions
 from agents.parts.on_policy import StochasticPolicy
 from agents.records import Unroll, side_by_side
 from envs.api import Spec
@@ -34,7 +36,17 @@ def fed(
     return Parts(learner, Latest(Rewards(models), join), EveryCollection(), models)
 
 
-def policy(config: ActorCriticLearning | PolicyLearning, spec: Spec, device: torch.device) -> StochasticPolicy:
+class OfNetwork(Protocol):
+    """A config of a policy that is one network."""
+
+    @property
+    def network(self) -> StochasticOptions: ...
+
+    @property
+    def normalize(self) -> NormalizeOptions: ...
+
+
+def policy(config: OfNetwork, spec: Spec, device: torch.device) -> StochasticPolicy:
     return StochasticPolicy(spec, stochastic(spec.actions), config.network, config.normalize, device)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from agents.api import Policy, State
-from agents.config import Control, Environment
+from agents.config import Control, Scene
 from agents.records import Acted, Carry, Episodes, Experience, Unroll, concatenate, head, mapped
 from envs import pixels
 from envs.api import Array, Spec, Step, VectorEnv
@@ -244,7 +244,7 @@ class RolloutActor:
         self.rollout.env.close()
 
 
-def make_env(config: Environment, count: int, render: bool = False, at_most: int | None = None) -> VectorEnv:
+def make_env(config: Scene, count: int, render: bool = False, at_most: int | None = None) -> VectorEnv:
     """`count` rows of the configured environment. Raises UnsupportedEnv (a ValueError) where it can't be made.
 
     at_most: the steps of an episode where nothing else limits them.
@@ -259,7 +259,7 @@ def make_env(config: Environment, count: int, render: bool = False, at_most: int
     return make(config.id, count, config.options, atari, config.max_episode_steps, render, config.wrappers, at_most)
 
 
-def env_spec(config: Environment) -> Spec:
+def env_spec(config: Scene) -> Spec:
     """Of the configured environment. Raises ValueError where a Rollout can't play it."""
     env = make_env(config, 1)
     try:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from agents.api import State
 from agents.config import NetworkOptions
 from agents.maths.losses import value_loss
+from agents.parts.batches import shuffled
 from agents.parts.config import BaselineOptions
 from agents.parts.networks import torso_of
 from agents.parts.on_policy import in_chunks
@@ -94,10 +95,8 @@ class NetworkBaseline(Assembled):
         """Minibatches of one size, in which all rows stand equally often, but for the last ones."""
         n, size, epochs = len(target), self.options.batch_size, self.options.epochs
         batches = max(1, epochs * n // size)
-        passes = -(-batches * size // n)
-        order = np.concatenate([self.rng.permutation(n) for _ in range(passes)])
         shown = self.normalize(obs)
-        for index in torch.from_numpy(order[: batches * size].reshape(batches, size)).to(target.device):
+        for index in torch.from_numpy(shuffled(self.rng, n, batches, size)).to(target.device):
             self.trained.update(rate, shown[index], target[index])
 
     def loss(self, parameters: Tensor, shown: Tensor, target: Tensor) -> Found:

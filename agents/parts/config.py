@@ -96,3 +96,29 @@ class NaturalLearning(PolicyLearning):
     """how much is collected for one update"""
     learner: NaturalStep = NaturalStep()
     """the update of the policy"""
+
+
+class CorrectionFit(Config):
+    updates: Positive = 500
+    """steps of Adam after each collection"""
+    batch_size: Positive = 64
+    """rows of one step of Adam; all of them where there are fewer"""
+    learning_rate: PositiveFloat | Schedule = 1e-3
+    """step size of Adam; a number or a schedule"""
+    regularization: NonNegative = 0.0
+    """added to the loss: this times the square of the parameters' length"""
+
+
+class Correcting(Control):
+    """An expert says what was to be done in the states that the learner comes to: `agents.parts.correcting`."""
+
+    expert: Fixed[str] = "scripted"
+    """whose actions are learned: scripted, a rule known for some worlds, or the directory of a run or checkpoint"""
+    rollout: Collection = Collection(steps=250)
+    """how much is collected between fits"""
+    network: Fixed[StochasticOptions] = StochasticOptions()
+    """the policy"""
+    normalize: Fixed[NormalizeOptions] = NormalizeOptions()
+    """running normalization"""
+    learner: CorrectionFit = CorrectionFit()
+    """the fits"""

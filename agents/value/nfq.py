@@ -13,10 +13,9 @@ refit), train/rows, train/refits, train/learning_rate, train/epsilon, train/n_up
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,6 +30,7 @@ from agents.experience.rollout import actor_of
 from agents.maths.losses import max_target, squared
 from agents.maths.schedules import value as scheduled
 from agents.parts.action_values import EpsilonGreedy, QNetwork
+from agents.parts.batches import shuffled
 from agents.parts.normalizer import Normalizer
 from agents.parts.state import Assembled
 from agents.records import Round, Sample
@@ -38,7 +38,6 @@ from agents.value.configs.nfq import NFQ
 from envs.api import Array, Spec
 from experiment.seeding import Seeds
 from supervised.accelerate import pays_off
-from supervised.flat import Flat
 from supervised.trained import Found, Trained, tensors
 
 
@@ -92,7 +91,9 @@ class Learner(Assembled):
         self.target_mean = goal.mean().item()
         if self.config.learner.restart:
             self.restart()
-        for index in self.batches(len(goal)):
+        options = self.config.learner
+        batches = shuffled(self.rng, len(goal), options.updates, min(options.batch_size, len(goal)))
+        for index in torch.from_numpy(batches).to(self.device):
             self.trained.update(self.rate, rows.obs[index], rows.action[index], goal[index])
             self.updates += 1
         self.refits += 1
@@ -107,19 +108,7 @@ class Learner(Assembled):
 
     def restart(self) -> None:
         """New random weights, and an Adam that remembers nothing."""
-        fresh = Flat(self.new_network(int(self.rng.integers(2**63))))
-        state = self.trained.state
-        state.parameters.copy_(fresh.parameters)
-        for moment in state.adam:
-            moment.zero_()
-
-    def batches(self, n: int) -> Iterator[Tensor]:
-        """Indices of the rows of each step of Adam; each row comes as often as any other, but for one time."""
-        options = self.config.learner
-        size = min(options.batch_size, n)
-        epochs = -(-options.updates * size // n)
-        order = np.concatenate([self.rng.permutation(n) for _ in range(epochs)])[: options.updates * size]
-        yield from torch.from_numpy(order).to(self.device).view(-1, size)
+        self.trained.restart(self.new_network(int(self.rng.integers(2**63))))
 
     def loss(self, parameters: Tensor, obs: Tensor, action: Tensor, goal: Tensor) -> Found:
         """Half the squared error [n]. q_mean [n]."""

@@ -15,7 +15,7 @@ from agents.registry import ALGORITHMS, parse
 from envs.api import CHANCE
 from envs.games.make import make_game
 from scripts.evaluate import main
-from tests.runs import APART, DREAMS, FITS, RUNS, SOLVERS, TABLES, raw, train
+from tests.runs import APART, CLONES, DREAMS, FITS, RUNS, SOLVERS, TABLES, raw, train
 
 ENTERS = {  # an environment, a match, a match with search
     **dict.fromkeys(["reinforce", "reinforce_mean", "npg", "npg_continuous", "trpo", "trpo_continuous"], ("env",)),
@@ -24,6 +24,7 @@ ENTERS = {  # an environment, a match, a match with search
         ["ppo", "ppo_continuous", "ppo_masked", "ppo_gru", "ppo_transformer", "dqn", "ddpg", "td3", "atari"], ("env",)
     ),
     **dict.fromkeys(["sac", "sac_discrete", "nfq", "nfq_restarted"], ("env",)),
+    **dict.fromkeys([*CLONES, "dagger", "dagger_continuous", "smile"], ("env",)),
     **dict.fromkeys(["ppo_game", "dqn_game", *SOLVERS], ("game",)),
     "alphazero": ("game", "search"),
     **{name: ("nowhere" if parse(config).environment is None else "env",) for name, config in TABLES.items()},
@@ -46,7 +47,7 @@ MISFIT = (
 
 def tiny(name: str) -> dict[str, Any]:
     """A run that is over as soon as there is something to enter with."""
-    if name in FITS | TABLES | DREAMS:
+    if name in FITS | TABLES | DREAMS | CLONES:
         return APART[name]
     if name in SOLVERS:
         return SOLVERS[name] | {"evaluation": SOLVERS[name].get("evaluation", {}) | {"every": 0}}

@@ -17,7 +17,7 @@ from agents.wiring import build
 from envs.api import Discrete, Spec
 from experiment.config import Config
 from tests.agents.experience.memory.test_steps import experience, history
-from tests.runs import DREAMS, FITS, RUNS, SOLVERS, raw
+from tests.runs import CLONES, DREAMS, FITS, RUNS, SOLVERS, raw
 
 CARTPOLE = Spec("CartPole-v1", (4,), "float32", Discrete(2))
 
@@ -131,7 +131,7 @@ def test_what_is_available_is_less_than_a_container_allows(monkeypatch: pytest.M
     assert available_memory() == 12_345
 
 
-@pytest.mark.parametrize("run", [*RUNS, *SOLVERS, *FITS, *DREAMS])
+@pytest.mark.parametrize("run", [*RUNS, *SOLVERS, *FITS, *DREAMS, *CLONES])
 def test_every_tiny_run_tells_little(run: str) -> None:
     config = parse(raw(run))
     if "atari" in run:

@@ -86,12 +86,6 @@ def test_bounds_in_the_wrong_order_are_refused() -> None:
         learner_of(TABLE, lowest=2.0, highest=1.0)
 
 
-def test_every_row_is_fitted_as_often() -> None:
-    learner = learner_of(TABLE, updates=6, batch_size=4)
-    seen = torch.cat(list(learner.batches(8)))
-    assert torch.bincount(seen).tolist() == [3] * 8
-
-
 class Line(nn.Module):
     """One action, whose value is w times what is shown."""
 

@@ -1,0 +1,1 @@
+"""Configs of the algorithms that imitate, one file each, and beside each a YAML of tiny runs."""
