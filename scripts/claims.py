@@ -46,7 +46,7 @@ CLAIMS = {
     "sac-pendulum": Claim("sac/pendulum.yaml", 10_000, -160.0),
     # of the way from random play (-1232) to the scripted expert (-157) 0.85
     "behaviour-cloning-cartpole": Claim("imitation/cartpole_behaviour_cloning.yaml", 2_000, 475.0),
-    "behaviour-cloning-pendulum": Claim("imitation/pendulum_behaviour_cloning.yaml", 5_000, -318.0),
+    "behaviour-cloning-pendulum": Claim("imitation/pendulum_behaviour_cloning.yaml", 4_000, -318.0),
     "dagger-cartpole": Claim("imitation/cartpole_dagger.yaml", 2_500, 475.0),
     "dagger-pendulum": Claim("imitation/pendulum_dagger.yaml", 2_000, -318.0),
     "smile-cartpole": Claim("imitation/cartpole_smile.yaml", 2_500, 475.0),

@@ -209,6 +209,7 @@ BREAKS = {
         ("agents/value/dqn.py", "import agents.actor_critic.ppo"),
         ("agents/value/dqn.py", "import agents.regret.shared"),  # in one hop more
         ("agents/value/dqn.py", "import agents.fitting.fit"),
+        ("agents/imitation/dagger.py", "import agents.value.dqn"),
     ],
     "ray": [("agents/fleet/local.py", "def load():\n    import ray.util"), ("envs/api.py", "import ray")],
     "peers": [
@@ -235,6 +236,8 @@ LAWFUL = {
     "agents/value/rainbow.py": "import agents.value.configs.dqn",
     "agents/actor_critic/ppo.py": "import agents.value.configs.dqn",
     "agents/policy/trpo.py": "",
+    "agents/imitation/configs/dagger.py": "",
+    "agents/imitation/dagger.py": "import agents.imitation.configs.dagger",
     "agents/fitting/configs/fit.py": "",
     "agents/fitting/fit.py": "import agents.fitting.configs.fit",
     "envs/api.py": "import numpy",

@@ -33,13 +33,12 @@ def swing(obs: Array) -> Array:
 
 
 def upright(obs: Array) -> Array:
-    """Near the top hold the pendulum by its angle and velocity, elsewhere give or take what it lacks of the energy of
-    standing there, at full torque where it hardly moves."""
+    """Below give or take what the pendulum lacks of the energy of standing, near the top hold it by angle and velocity.
+    One passes into the other smoothly, so that it can be learned."""
     cosine, sine, velocity = obs.astype(np.float64).T
     lacking = 5 * (1 - cosine) - velocity**2 / 6
-    pumping = velocity * lacking
-    pumping = np.where(np.abs(pumping) < 0.1, np.where(velocity < 0, -2.0, 2.0), pumping)
-    torque = np.where(cosine > 0.9, -(10 * np.arctan2(sine, cosine) + 2 * velocity), pumping)
+    near = 1 / (1 + np.exp((0.6 - cosine) / 0.1))
+    torque = near * -(6 * sine + 1.5 * velocity) + (1 - near) * 0.3 * velocity * lacking
     return torque.clip(-2, 2).astype(np.float32)[:, None]
 
 

@@ -19,6 +19,7 @@ WORLDS: dict[str, dict[str, Any]] = {
     "dqn": {"env": {"id": "CartPole-v1"}},
     "reinforce": {"env": {"id": "CartPole-v1", "count": 1}},
     **{name: {"env": {"id": "CartPole-v1"}} for name in ("npg", "trpo", "q_actor_critic", "a2c", "impala")},
+    **{name: {"env": {"id": "CartPole-v1"}} for name in ("behaviour_cloning", "dagger", "smile")},
     "nfq": {"env": {"id": "CartPole-v1"}},
     "ddpg": {"env": {"id": "P-v1"}},
     "sac": {"env": {"id": "P-v1"}},

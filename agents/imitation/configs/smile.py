@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from agents.parts.config import Correcting, CorrectionFit
-from experiment.config import Fixed
+from experiment.config import Fixed, Positive
 
 
 class SMILeLearner(CorrectionFit):
@@ -18,6 +18,8 @@ class SMILeLearner(CorrectionFit):
 class SMILe(Correcting):
     algorithm: Literal["smile"] = "smile"
     """SMILe: a mixture of policies that takes over from an expert step by step"""
+    steps: Positive = 40_000
+    """environment steps to train for, over all environments together"""
     policies: Fixed[Annotated[int, Field(gt=0, le=1024)]] = 20
     """how many are mixed in the end; each learns from one collection"""
     learner: SMILeLearner = SMILeLearner()
