@@ -2,7 +2,7 @@
 
 Suites: learners (training, against Stable-Baselines3 and RLlib), fleet (Ray actors, start-up), gpu (updates on CUDA),
 regret (solving games, against OpenSpiel and LiteEFG), games (playing them, against OpenSpiel, and pgx with mctx),
-arena (matches).
+arena (matches), networks (dreams of a population, against one controller at a time).
 Both sides do the same work in the same process, in turns. Start-up, compiling and burn-in are shown beside the rates.
 """
 
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scripts.suites.pairs import Row
 
-SUITES = ("learners", "fleet", "gpu", "regret", "games", "arena")
+SUITES = ("learners", "fleet", "gpu", "regret", "games", "arena", "networks")
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
