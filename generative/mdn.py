@@ -49,6 +49,11 @@ class Coming(NamedTuple):
     reward: Tensor | None  # [...] its mean
     end: Tensor | None  # [...] log odds that there is nothing more
 
+    def step(self, t: int) -> Coming:
+        """Of one of T steps."""
+        codes = Mixture(*(part[t] for part in self.codes))
+        return Coming(codes, *(None if said is None else said[t] for said in self[1:]))
+
 
 class MixtureDensityRNN(nn.Module):
     """carry, z [T, B, Z], action [T, B, A], first [T, B] -> carry, Coming [T, B, ...].

@@ -59,7 +59,7 @@ class Dream:
         mean, log_variance = self.begins[chosen].chunk(2, -1)
         noise = torch.from_numpy(rng.standard_normal(mean.shape, np.float32)).to(mean.device)
         z = mean + (0.5 * log_variance).exp() * noise
-        luck = drawn(rng, self.rollouts, z.shape[-1], z.device)
+        luck = luck_of(rng, self.rollouts, z.shape[-1], z.device)
         z = z.repeat(len(controllers), 1)
         found = imagine(self.mind, controllers, z, luck, self.horizon, self.temperature, self.discount)
         returns, lengths = (part.view(len(controllers), -1).cpu().numpy() for part in found)
@@ -81,7 +81,7 @@ class Dream:
 Luck = Iterator[tuple[Tensor, Tensor, Tensor]]  # of each step: uniform and normal [R, Z], uniform [R]
 
 
-def drawn(rng: np.random.Generator, rollouts: int, codes: int, device: torch.device) -> Luck:
+def luck_of(rng: np.random.Generator, rollouts: int, codes: int, device: torch.device) -> Luck:
     while True:
         yield (
             torch.from_numpy(rng.random((rollouts, codes), np.float32)).to(device),
@@ -106,12 +106,11 @@ def imagine(
         action = mind.choose(controllers, z, carry)
         carry, coming = mind.foresee(carry, z, action)
         assert coming.reward is not None
-        total += alive * coming.reward[0] * discount**t
+        total += alive * coming.reward * discount**t
         lengths += alive
         if coming.end is not None:
-            alive = alive & (fate > coming.end[0].sigmoid())
+            alive = alive & (fate > coming.end.sigmoid())
             if not alive.any():
                 break
-        codes = type(coming.codes)(*(part[0] for part in coming.codes))
-        z = codes.at(uniform, noise, temperature)
+        z = coming.codes.at(uniform, noise, temperature)
     return total, lengths

@@ -116,10 +116,10 @@ class Mind(nn.Module):
         return self.manner.chosen(output).flatten(0, 1)
 
     def foresee(self, carry: Carry, z: Tensor, action: Tensor) -> tuple[Carry, Coming]:
-        """One step of B rows: what is remembered, and what is thought to come [1, B, ...]."""
+        """One step of B rows: what is remembered, and what is thought to come [B, ...]."""
         going_on = torch.zeros(1, len(z), dtype=torch.bool, device=z.device)
-        found: tuple[Carry, Coming] = self.memory(carry, z.unsqueeze(0), action.unsqueeze(0), going_on)
-        return found
+        carry, coming = self.memory(carry, z.unsqueeze(0), action.unsqueeze(0), going_on)
+        return carry, coming.step(0)
 
 
 def floats(obs: Tensor) -> Tensor:

@@ -19,12 +19,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from agents.api import Algorithm, Evaluation, Parts, Source, State
 from agents.arena.paired import Episodic
@@ -37,27 +35,24 @@ from agents.fitting.configs.data import BatchLearner
 from agents.fleet.make import fleet, prepare
 from agents.maths.schedules import value as scheduled
 from agents.parts.coding import compared, variational
-from agents.records import Unroll, lived
+from agents.records import Unroll
 from agents.world_models.configs.world_models import WorldModels
 from agents.world_models.dream import Dream
 from agents.world_models.evolution import AtRandom, Evolution, Generation, Still, WorldActor
-from agents.world_models.mind import Manner, Mind, MindPolicy, autoencoder, floats, mind_of
+from agents.world_models.mind import MindPolicy, autoencoder, floats, mind_of
 from agents.world_models.strategy import CMA
+from agents.world_models.windows import CHUNK, Window, along, begun, sampled, strips, surprises, windows
 from envs.api import Array, Spec
 from experiment.course import Course
 from experiment.phases import Phase, Phases
 from experiment.seeding import Seeds
-from generative.mdn import Coming, MixtureDensityRNN
 from generative.vae import VariationalAutoencoder
 from supervised.accelerate import device_of, pays_off
 from supervised.fit import Fitting
 from supervised.flat import Flat
-from supervised.pictures import tiled
 from supervised.trained import Found, Trained
 
-CHUNK = 1_024  # pictures that are encoded at once
 LEAST = 1e-6  # variance of pixels that V begins with
-SEEN, DREAMT = 5, 10  # steps of a strip that are shown to the memory, and that it then dreams
 JUDGES = 64  # dreams by which the mean controller is measured
 
 
@@ -101,17 +96,17 @@ class Makers:
         shown = np.concatenate([unroll.obs.reshape(-1, *spec.obs_shape) for unroll in played(done)])
         network = autoencoder(self.config, spec, self.seeds).to(self.device)
         with torch.no_grad():  # from 1 on it would take most of the fit to come down, and codes say nothing meanwhile
-            network.log_variance.fill_(math.log(max(_floats(shown[:CHUNK]).var(), LEAST)))
+            network.log_variance.fill_(math.log(max(as_floats(shown[:CHUNK]).var(), LEAST)))
         compiled = pays_off(self.config.compile, options.updates, self.device)
         trained = variational(network, options.learner.beta, options.learner.free_bits, compiled)
 
         def varied(rng: np.random.Generator, columns: Sequence[Array]) -> list[Array]:
             (obs,) = columns
-            return [_floats(obs), rng.standard_normal((len(obs), options.latent), np.float32)]
+            return [as_floats(obs), rng.standard_normal((len(obs), options.latent), np.float32)]
 
         @torch.no_grad()
         def show() -> Mapping[str, Array]:
-            x = torch.from_numpy(_floats(fit.held_out[0][:10])).to(self.device)
+            x = torch.from_numpy(as_floats(fit.held_out[0][:10])).to(self.device)
             return compared(x.cpu().numpy(), network.expected(network.posterior(x).mean).cpu().numpy())
 
         fit = self.fit("codes", trained, [shown], options.learner, options.updates, varied, show)
@@ -132,12 +127,12 @@ class Makers:
             return surprises(coming, steps), {}
 
         trained = Trained(network, loss, dict.fromkeys(names, 1.0), max_gradient_norm=1.0, compiled=compiled)
-        rows = windows(played(done), mind, options.window, mind.manner)
+        rows = windows(played(done), mind, options.window)
 
         def varied(rng: np.random.Generator, columns: Sequence[Array]) -> list[Array]:
             codes, following, *rest = columns
             noise = rng.standard_normal((codes.shape[0], codes.shape[1] + 1, latent), np.float32)
-            return [drawn(codes, noise[:, :-1]), drawn(following, noise[:, 1:]), *rest]
+            return [sampled(codes, noise[:, :-1]), sampled(following, noise[:, 1:]), *rest]
 
         def show() -> Mapping[str, Array]:
             return strips(vae, network, fit.held_out) if len(self.spec.obs_shape) == 3 else {}
@@ -152,7 +147,7 @@ class Makers:
         assert isinstance(memory, Fitting)
         mind.memory.load_state_dict(memory.trained.flat.module.state_dict())
         if options.whiten:
-            mind.turn_by(along(mind, windows(played(done), mind, config.memory.window, mind.manner)))
+            mind.turn_by(along(mind, windows(played(done), mind, config.memory.window)))
         flat, seed = Flat(mind), self.seeds.integer("controller", "strategy")
         strategy = CMA(mind.controller.numel(), options.population, options.deviation, seed)
         parts = Parts(Evolution(flat, strategy), Generation(), EveryCollection())
@@ -205,115 +200,8 @@ def vae_in(done: Mapping[str, Course]) -> VariationalAutoencoder:
     return vae
 
 
-def _floats(obs: Array) -> Array:
+def as_floats(obs: Array) -> Array:
     return floats(torch.from_numpy(obs)).numpy()
-
-
-@torch.inference_mode()
-def encoded(mind: Mind, obs: Array) -> Array:
-    """Means and log variances [n, 2 Z] of pictures [n, *obs]."""
-    device = mind.controller.device
-    parts = [torch.from_numpy(obs[start : start + CHUNK]).to(device) for start in range(0, len(obs), CHUNK)]
-    return torch.cat([mind.posterior(part) for part in parts]).cpu().numpy()
-
-
-def begun(unrolls: Sequence[Unroll], mind: Mind) -> Tensor:
-    """Means and log variances [n, 2 Z] of what episodes began with."""
-    shown = np.concatenate([unroll.obs[:-1][unroll.first[:-1]] for unroll in unrolls])
-    return torch.from_numpy(encoded(mind, shown)).to(mind.controller.device)
-
-
-# What the memory learns -----------------------------------------------------------------------------------------------
-
-
-class Window(NamedTuple):
-    """Steps in a row: [n, L, ...] as rows of a fit, [L, n, ...] as a network reads them."""
-
-    z: Tensor  # [..., Z] of what was shown; as rows of a fit means and log variances [..., 2 Z]
-    following: Tensor  # [..., Z] of what was shown next
-    action: Tensor  # [..., A] as networks are told it
-    reward: Tensor  # [...]
-    end: Tensor  # [...] 1 where it terminated
-    first: Tensor  # [...] bool
-
-
-def windows(unrolls: Sequence[Unroll], mind: Mind, length: int, manner: Manner) -> list[Array]:
-    """The columns of `Window` [n, L, ...] of all steps, but for those that are left at the end of an unroll."""
-    parts = [_windows(unroll, mind, length, manner) for unroll in unrolls]
-    return [np.concatenate(column) for column in zip(*parts, strict=True)]
-
-
-def _windows(unroll: Unroll, mind: Mind, length: int, manner: Manner) -> list[Array]:
-    steps, rows = unroll.reward.shape
-    every = lived(unroll)
-    columns = (
-        encoded(mind, every.obs),
-        encoded(mind, every.next_obs),
-        manner.told(every.action),
-        every.reward,
-        every.terminated.astype(np.float32),
-        unroll.first[:-1].reshape(-1),
-    )
-    whole = steps // length
-
-    def cut(column: Array) -> Array:
-        apart = column.reshape(steps, rows, *column.shape[1:])[: whole * length]
-        apart = apart.reshape(whole, length, rows, *column.shape[1:])
-        return np.moveaxis(apart, 2, 1).reshape(whole * rows, length, *column.shape[1:])
-
-    return [cut(column) for column in columns]
-
-
-@torch.inference_mode()
-def along(mind: Mind, rows: Sequence[Array]) -> Array:
-    """What a controller sees at each step of the first windows [n, features]."""
-    codes, _, action, _, _, first = (torch.from_numpy(column[:CHUNK]).to(mind.controller.device) for column in rows)
-    z, carry, seen = codes.chunk(2, -1)[0], mind.memory.initial(len(codes)), list[Tensor]()
-    for t in range(z.shape[1]):
-        carry = {name: part * ~first[:, t, None, None] for name, part in carry.items()}
-        seen.append(mind.seen(z[:, t], carry))
-        carry, _ = mind.foresee(carry, z[:, t], action[:, t])
-    return torch.cat(seen).cpu().numpy()
-
-
-def drawn(codes: Array, noise: Array) -> Array:
-    """Codes [..., Z] of their means and log variances [..., 2 Z]."""
-    mean, log_variance = np.split(codes, 2, -1)
-    found: Array = mean + np.exp(0.5 * log_variance) * noise
-    return found
-
-
-def surprises(coming: Coming, steps: Window) -> Mapping[str, Tensor]:
-    """Terms of the loss [L, n]: of the codes and the end in nats, of the reward half the squared error."""
-    found = {"codes": -coming.codes.log_prob(steps.following).sum(-1)}
-    if coming.reward is not None:
-        found["reward"] = 0.5 * (coming.reward - steps.reward).square()
-    if coming.end is not None:
-        found["end"] = binary_cross_entropy_with_logits(coming.end, steps.end, reduction="none")
-    return found
-
-
-@torch.no_grad()
-def strips(vae: VariationalAutoencoder, network: MixtureDensityRNN, rows: Sequence[Array]) -> Mapping[str, Array]:
-    """What was shown, as its codes have it, above what the memory dreams of the same actions once it has seen the first
-    steps: three such pairs, one below the other."""
-    device, rng = next(network.parameters()).device, np.random.default_rng(0)
-    length = min(SEEN + DREAMT, rows[0].shape[1])
-    codes, _, action, _, _, first = (torch.from_numpy(column[:3, :length]).to(device) for column in rows)
-    true = codes.chunk(2, -1)[0].transpose(0, 1)
-    first, action = first.transpose(0, 1), action.transpose(0, 1)
-    seen, carry, z = list[Tensor](), network.initial(true.shape[1]), true[0]
-    for t in range(length):
-        z = true[t] if t < SEEN else z
-        seen.append(z)
-        carry, coming = network(carry, z[None], action[t : t + 1], first[t : t + 1])
-        uniform, noise = (
-            torch.from_numpy(draw.astype(np.float32)).to(device)
-            for draw in (rng.random(coming.codes.mean.shape[1:3]), rng.standard_normal(coming.codes.mean.shape[1:3]))
-        )
-        z = type(coming.codes)(*(part[0] for part in coming.codes)).at(uniform, noise)
-    both = torch.stack([true, torch.stack(seen)], 1).permute(2, 1, 0, 3).flatten(0, 2)  # by strip, then by time
-    return {"imagined": tiled(vae.expected(both).clamp(0, 1).cpu().numpy(), length)}
 
 
 # Acting ---------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import torch
 from agents.experience.rollout import env_spec
 from agents.registry import parse
 from agents.world_models.configs.world_models import WorldModels
-from agents.world_models.dream import drawn, imagine
+from agents.world_models.dream import imagine, luck_of
 from agents.world_models.mind import mind_of
 from experiment.config import read
 from scripts.suites.pairs import Row, Side, Trial, compare, rate
@@ -36,7 +36,7 @@ def dreaming(label: str, controllers: int, rollouts: int) -> Side:
         z, rng = torch.zeros(controllers * rollouts, config.codes.latent), np.random.default_rng(0)
 
         def dream() -> None:
-            imagine(mind, candidates, z, drawn(rng, rollouts, z.shape[1], z.device), HORIZON, temperature=1.0)
+            imagine(mind, candidates, z, luck_of(rng, rollouts, z.shape[1], z.device), HORIZON, temperature=1.0)
 
         dream()
         yield lambda: rate(controllers * rollouts * HORIZON, dream, time.process_time)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from agents.world_models.configs.world_models import WorldModels
-from agents.world_models.dream import Dream, drawn, imagine
+from agents.world_models.dream import Dream, imagine, luck_of
 from agents.world_models.evolution import Evolution, Generation
 from agents.world_models.mind import Mind
 from agents.world_models.strategy import CMA
@@ -41,7 +41,7 @@ def test_a_dream_is_what_would_be_lived_through() -> None:
     thinker, discount, gains = mind(), 0.9, (0.3, 0.8)
     controllers = torch.tensor([[-gain, 0.0] for gain in gains])
     z = begins(5)[:, :1].repeat(2, 1)
-    once, again = (drawn(np.random.default_rng(1), 5, 1, z.device) for _ in range(2))
+    once, again = (luck_of(np.random.default_rng(1), 5, 1, z.device) for _ in range(2))
     returns, lengths = imagine(thinker, controllers, z, once, 7, 1.0, discount)
     noise = np.stack([next(again)[1].numpy()[:, 0] for _ in range(7)], 1)
     expected = [lived_through(k, float(z[r]), noise[r], discount) for k in gains for r in range(5)]
