@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from scripts.drawings import samples, testbed
+from scripts.drawings import optimizers, samples, testbed
 from scripts.drawings.planning import FIGURES
 from scripts.drawings.work import Work, seconds
 from scripts.figures import ROOT, figures, main
@@ -60,3 +60,11 @@ def test_work_is_told_in_words() -> None:
     assert str(Work("3 sweeps", 0.5, 100.0)) == "3 sweeps in 0.5 s; plain Python 100 s, 200x"
     turns: list[int] = []
     assert seconds(lambda: turns.append(1), times=2) >= 0 and len(turns) == 3
+
+
+def test_who_knows_the_curvature_is_there_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimizers, "STEPS", 400)
+    figure = Figure(layout="constrained")
+    reached = dict(part.rsplit(" ", 1) for part in optimizers.valley(figure).partition(": ")[2].split(", "))
+    assert figure.axes and all(place.has_data() for place in figure.axes)
+    assert int(reached["Newton"]) < int(reached["BFGS"]) < int(reached["momentum .9"])
