@@ -237,7 +237,15 @@ def column(*numbers: float) -> Array:
     return np.array(numbers, np.float32)[:, None]
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+def late(*values: object) -> Any:
+    """Another learner, or another seed, on a world that the quick tests have already been in."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
+SEEDS = [0, late(1)]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", DISCRETE)
 def test_constant_reward_is_the_value(name: str, seed: int) -> None:
     config, learner = train(DISCRETE[name], "ConstantReward", seed)
@@ -256,7 +264,7 @@ def test_value_one_step_before_the_reward_is_gamma(name: str) -> None:
     np.testing.assert_allclose(value(config, learner, column(0, 1)), [0.9, 1], atol=0.015)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", DISCRETE)
 def test_best_of_two_actions(name: str, seed: int) -> None:
     config, learner = train(DISCRETE[name], "ActionReward", seed)
@@ -264,8 +272,8 @@ def test_best_of_two_actions(name: str, seed: int) -> None:
     np.testing.assert_allclose(value(config, learner, column(0)), [1], atol=0.02)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("name", [*DISCRETE, "sac"])
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", [*DISCRETE, late("sac")])
 def test_best_action_depends_on_the_observation(name: str, seed: int) -> None:
     config, learner = train((DISCRETE | {"sac": SAC})[name], "ObservationActionReward", seed)
     np.testing.assert_array_equal(act(config, learner, column(-1, 1)), [0, 1])
@@ -332,7 +340,8 @@ def test_both_seats_learn_to_win(name: str, opposed: bool, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("name", "middle", "half"), [("ppo", 0, 1), ("ppo", 150, 50), ("sac", 150, 50), ("ddpg", 0, 1), ("td3", 0, 1)]
+    ("name", "middle", "half"),
+    [("ppo", 0, 1), ("ppo", 150, 50), late("sac", 150, 50), ("ddpg", 0, 1), late("td3", 0, 1)],
 )
 def test_best_continuous_action(name: str, middle: float, half: float) -> None:
     """Whatever actions are measured in."""
@@ -348,7 +357,7 @@ def test_who_does_not_scale_stays_at_a_bound(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(("broken", "expected"), [(False, 10.0), (True, (1 - 0.9**5) / (1 - 0.9))])
-@pytest.mark.parametrize("name", [*DISCRETE, "sac"])
+@pytest.mark.parametrize("name", [*DISCRETE, late("sac")])
 def test_a_time_limit_is_not_death(name: str, broken: bool, expected: float) -> None:
     """gamma = 0.9: 10 for ever, but from the first of five steps 4.0951 if the cut is taken for death."""
     config, learner = train((DISCRETE | {"sac": SAC})[name], "Truncation", broken=broken, clock=True)
@@ -367,7 +376,7 @@ def gain(config: Control, learner: Learner) -> float:
     return float(-(act(config, learner, x) * x).sum() / (x * x).sum())
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", CONTINUOUS)
 def test_gain_of_the_linear_quadratic_regulator(name: str, seed: int) -> None:
     """For ever, though episodes are cut after three steps: K = 0.588 with gamma = 0.9."""
@@ -405,7 +414,7 @@ def test_a_regulator_that_dies_after_one_step_rests() -> None:
     assert gain(config, learner) == pytest.approx(0, abs=0.05)
 
 
-@pytest.mark.parametrize("name", [*DISCRETE, "sac"])
+@pytest.mark.parametrize("name", [*DISCRETE, late("sac")])
 def test_only_the_mask_tells(name: str) -> None:
     """The world raises if an action is illegal. Learned is to take the largest legal one."""
     config, learner = train((DISCRETE | {"sac": SAC})[name], "MaskedAction")
@@ -461,7 +470,7 @@ AT_SEA: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize(
     ("name", "seed"),
     [
-        pytest.param(name, seed, marks=[pytest.mark.slow] * (name == "dqn" and seed > 0))
+        pytest.param(name, seed, marks=[pytest.mark.slow] * (name == "dqn" or seed > 0))
         for name in AT_SEA
         for seed in range(5)
     ],
