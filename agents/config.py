@@ -313,7 +313,7 @@ class Gradients(Experiment):
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """where the learner computes: auto (a GPU when there is one), cpu, cuda, or cuda:N"""
     compile: Literal["auto", "off", "on"] = "auto"
-    """compile the update (torch.compile; a CUDA graph on a GPU); auto does when the run is long enough to pay for it"""
+    """compile the update (kept in the user's cache; a CUDA graph on a GPU); auto does when a run is long enough"""
 
 
 class Learning(Gradients):

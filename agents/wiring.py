@@ -28,7 +28,8 @@ from envs.games.make import make_game
 from experiment.clocks import Timetable
 from experiment.course import Course
 from experiment.seeding import Seeds
-from supervised.accelerate import device_of
+from supervised.accelerate import CudaGraph, device_of
+from supervised.programs import Program
 from supervised.trained import Trained
 
 
@@ -90,6 +91,15 @@ def take_over(course: Course, torso: nn.Module) -> None:
                 found += 1
     if not found:
         raise ValueError(f"network.pretrained: no torso here is made like\n{torso}")
+
+
+def program(course: Course) -> str:
+    """What computes its updates: "compiled" or "eager"."""
+    learner = course.learner if isinstance(course, Training) else course
+    parts = list(vars(learner).values())
+    parts += [getattr(part, "trained", None) for part in parts]  # of a baseline
+    steps = [getattr(part, "step", part) for part in parts]
+    return "compiled" if any(isinstance(step, Program | CudaGraph) for step in steps) else "eager"
 
 
 def parts(config: Experiment, asked: Algorithm[Any], seeds: Seeds) -> Parts:

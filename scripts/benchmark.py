@@ -2,7 +2,8 @@
 
 Suites: learners (training, against Stable-Baselines3 and RLlib), fleet (Ray actors, start-up), gpu (updates on CUDA),
 regret (solving games, against OpenSpiel and LiteEFG), games (playing them, against OpenSpiel, and pgx with mctx),
-arena (matches), networks (dreams of a population, against one controller at a time).
+arena (matches), networks (dreams of a population, against one controller at a time), wallclock (whole processes,
+against Stable-Baselines3).
 Both sides do the same work in the same process, in turns. Start-up, compiling and burn-in are shown beside the rates.
 """
 
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scripts.suites.pairs import Row
 
-SUITES = ("learners", "fleet", "gpu", "regret", "games", "arena", "networks")
+SUITES = ("learners", "fleet", "gpu", "regret", "games", "arena", "networks", "wallclock")
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:

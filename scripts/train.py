@@ -132,7 +132,7 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
                     print(f"{about['path']} has made all {config.steps} steps; to go on, set steps to more")
                     return 0
             admit(config)
-            from agents.wiring import build, timetable  # and torch
+            from agents.wiring import build, program, timetable  # and torch
 
             course = stack.enter_context(closing(build(config)))
             if state is not None:
@@ -146,8 +146,9 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
             print(f"debug: {' '.join(debugged(config))}", flush=True)
         if allowed:
             print("\n".join(["resumed with changes:", *allowed]), flush=True)
+        keep = partial(save, run, config, program=program(course))
         try:
-            drive(course, run, timetable(config), partial(save, run, config), state)
+            drive(course, run, timetable(config), keep, state)
         except (RunError, Failure) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2 if isinstance(error, RunError) else 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from agents.arena.ladder import Climber
 from agents.config import Control
 from agents.registry import parse
-from agents.wiring import build, matches, torso_in, warn_of_pictures
+from agents.wiring import build, matches, program, torso_in, warn_of_pictures
 from envs.api import Discrete, Spec
 from experiment.config import ConfigError
 from experiment.seeding import Seeds
@@ -30,6 +31,13 @@ def opponents(game: str, **evaluation: Any) -> list[str]:
     found = matches(config, Seeds(0))
     assert isinstance(found, Climber)
     return [player.name for player in found.opponents]
+
+
+@pytest.mark.parametrize("name", ["ppo", "trpo", "deep_cfr"])
+@pytest.mark.parametrize(("compile", "expected"), [("on", "compiled"), ("off", "eager")])
+def test_what_computes_a_run_is_known_before_its_first_step(name: str, compile: str, expected: str) -> None:
+    with closing(build(parse(raw(name, compile=compile)))) as course:
+        assert program(course) == expected
 
 
 def test_opponents_are_config() -> None:
