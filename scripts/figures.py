@@ -14,7 +14,7 @@ from typing import Any
 from experiment.extras import require
 
 ROOT = Path(__file__).resolve().parents[1]
-DRAWINGS = ("planning", "testbed", "samples", "optimizers")  # modules of scripts/drawings
+DRAWINGS = ("planning", "testbed", "samples", "optimizers", "generalization")  # modules of scripts/drawings
 
 
 def figures() -> dict[str, Any]:

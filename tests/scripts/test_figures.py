@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from scripts.drawings import optimizers, samples, testbed
+from scripts.drawings import generalization, optimizers, samples, testbed
 from scripts.drawings.planning import FIGURES
 from scripts.drawings.work import Work, seconds
 from scripts.figures import ROOT, figures, main
@@ -68,3 +69,9 @@ def test_who_knows_the_curvature_is_there_first(monkeypatch: pytest.MonkeyPatch)
     reached = dict(part.rsplit(" ", 1) for part in optimizers.valley(figure).partition(": ")[2].split(", "))
     assert figure.axes and all(place.has_data() for place in figure.axes)
     assert int(reached["Newton"]) < int(reached["BFGS"]) < int(reached["momentum .9"])
+
+
+def test_the_error_is_largest_where_features_are_as_many_as_rows() -> None:
+    """Ten runs: medians, for near the peak one run may be worse than all others together."""
+    middle = {width: np.median(generalization.errors(width, 10)[0]) for width in (10, 40, 400)}
+    assert middle[40] > 3 * middle[10] and middle[40] > 3 * middle[400]
