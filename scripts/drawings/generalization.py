@@ -42,9 +42,8 @@ def double_descent(figure: Any, runs: int = 100) -> str:
     axes.axvline(ROWS, color="0.8")
     axes.set(xlabel=f"random features; {ROWS} rows are learned from", ylim=(0.05, None))
     axes.legend()
-    peak, best, last = WIDTHS[int(error.argmax())], WIDTHS[int(error[: WIDTHS.index(ROWS)].argmin())], error[-1]
-    least = error[WIDTHS.index(best)]
-    return f"error at {best} features {least:.3g}, at {peak}, where it is largest, {error.max():.3g}, at {WIDTHS[-1]} {last:.3g}"
+    best, peak = int(error[: WIDTHS.index(ROWS)].argmin()), int(error.argmax())
+    return "errors: " + ", ".join(f"{error[at]:.3g} with {WIDTHS[at]} features" for at in (best, peak, -1))
 
 
 FIGURES = {"double_descent": (double_descent, (6, 3.6))}
