@@ -136,7 +136,8 @@ class Adversaries(Fitting):
     """A course, each of whose updates is one of the generator, after `turns` of the discriminator.
 
     rows, held_out: (data, labels int64), of which the labels are shown to both if `conditional`. measure: what an
-    evaluation finds, given what draws so many samples and their labels from a generator of random numbers.
+    evaluation finds, given what draws so many samples and their labels from a generator of random numbers. averaging:
+    the decay of a running mean of the generator's parameters (its target network), which draws instead; 0 for none.
     """
 
     def __init__(
@@ -154,10 +155,11 @@ class Adversaries(Fitting):
         turns: int,
         conditional: bool,
         measure: Measure,
+        averaging: float = 0.0,
     ) -> None:
         super().__init__(discriminator, rows, held_out, batch, rate, budget, rng)
         self.generator, self.latent, self.turns, self.measure = generator, latent, turns, measure
-        self.conditional = conditional
+        self.conditional, self.averaging = conditional, averaging
 
     def advance(self, until: int) -> None:
         super().advance(until)
@@ -172,6 +174,8 @@ class Adversaries(Fitting):
             self.trained.update(rate, real, self.make(self._noise(self.rng, len(real)), labels), mixture, labels)
         labels = self._labels(self.rng, self.batch)
         self.generator.update(rate, self._noise(self.rng, self.batch), self.trained.state.parameters, labels)
+        if self.averaging:
+            self.generator.state.follow(1 - self.averaging)
         self.steps += 1
 
     @torch.no_grad()
@@ -181,10 +185,13 @@ class Adversaries(Fitting):
         return made
 
     def draw(self, rng: np.random.Generator, n: int) -> tuple[Array, Array | None]:
-        """n samples, and the labels that they were asked for."""
-        noise = self._noise(rng, n)
-        labels = self._labels(rng, n)
-        return self.make(noise, labels).cpu().numpy(), labels
+        """n samples, by the averaged generator if there is one, and the labels that they were asked for."""
+        noise, labels = self._noise(rng, n), self._labels(rng, n)
+        state = self.generator.state
+        with torch.no_grad():
+            parameters = state.target if self.averaging else state.parameters
+            made = self.generator.flat.call(parameters, *tensors((noise, labels), parameters.device))
+        return made.cpu().numpy(), labels
 
     def metrics(self) -> Mapping[str, float]:
         with self.blaming():

@@ -27,9 +27,24 @@ def squared(outputs: Tensor, targets: Tensor) -> Tensor:
     A target [n] int64 is a class, and stands for 1 in its place of [n, K] and 0 elsewhere: the outputs then estimate
     the probabilities of the classes (Bishop 2006, section 4.1.3).
     """
-    if not targets.is_floating_point():
-        targets = functional.one_hot(targets, outputs.shape[-1])
-    return (outputs - targets).square()
+    return (outputs - _numbers(targets, outputs)).square()
+
+
+def absolute(outputs: Tensor, targets: Tensor) -> Tensor:
+    """|outputs - targets|, as `squared`. What is least at the median: few far points hardly move it."""
+    return (outputs - _numbers(targets, outputs)).abs()
+
+
+def huber(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Half the square of errors below 1, and the absolute error less 1/2 above, as `squared` (Huber 1964)."""
+    return functional.huber_loss(outputs, _numbers(targets, outputs), reduction="none")
+
+
+def _numbers(targets: Tensor, outputs: Tensor) -> Tensor:
+    """Of classes, what stands for them beside the outputs."""
+    if targets.is_floating_point():
+        return targets
+    return functional.one_hot(targets, outputs.shape[-1]).to(outputs.dtype)
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -37,4 +52,9 @@ def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
     return (outputs.argmax(-1) == targets).to(torch.float32)
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"cross_entropy": cross_entropy, "squared": squared}
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cross_entropy": cross_entropy,
+    "squared": squared,
+    "absolute": absolute,
+    "huber": huber,
+}

@@ -62,7 +62,7 @@ def course(config: GAN, seeds: Seeds, build: Callable[[Experiment], Course]) -> 
     )
     generator = Generator(decoder, data.classes, data.bounded).to(device)
     return Adversaries(
-        generating(options.loss, generator, discriminator, **settings),
+        generating(options.loss, generator, discriminator, target=options.averaging > 0, **settings),
         discriminator,
         data.train,
         data.held_out,
@@ -74,6 +74,7 @@ def course(config: GAN, seeds: Seeds, build: Callable[[Experiment], Course]) -> 
         turns=options.turns,
         conditional=config.conditional,
         measure=Gauge(data),
+        averaging=options.averaging,
     )
 
 

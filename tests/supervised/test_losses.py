@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from supervised.losses import LOSSES, accuracy, cross_entropy, squared
+from supervised.losses import LOSSES, absolute, accuracy, cross_entropy, huber, squared
 
 LOGITS = torch.tensor([[0.0, math.log(3.0)], [math.log(4.0), 0.0]])
 CLASSES = torch.tensor([1, 1])
@@ -24,6 +24,12 @@ def test_the_squared_error_is_of_each_number_and_not_halved() -> None:
 def test_the_squared_error_of_a_class_is_that_of_its_indicator() -> None:
     found = squared(torch.tensor([[0.25, 0.5, 0.0]]), torch.tensor([1]))
     torch.testing.assert_close(found, torch.tensor([[0.0625, 0.25, 0.0]]))
+
+
+def test_far_points_count_less_in_the_absolute_error_and_in_hubers() -> None:
+    outputs, targets = torch.tensor([[0.5, 3.0, -4.0]]), torch.zeros(1, 3)
+    assert absolute(outputs, targets).tolist() == [[0.5, 3.0, 4.0]]
+    assert huber(outputs, targets).tolist() == [[0.125, 2.5, 3.5]]
 
 
 def test_accuracy_asks_where_the_largest_output_is() -> None:

@@ -13,8 +13,8 @@ from supervised.datasets import Name
 
 
 class FitLearner(BatchLearner):
-    loss: Literal["cross_entropy", "squared"] | None = None
-    """what is minimized; null is cross_entropy for classes, and for numbers squared, which is all that they can have"""
+    loss: Literal["cross_entropy", "squared", "absolute", "huber"] | None = None
+    """what is minimized; null is cross_entropy for classes, and squared for numbers, which can't have the former"""
     regularization: NonNegative = 0.0
     """added to the loss: this times the square of the parameters' length"""
 

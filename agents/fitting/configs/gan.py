@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from agents.config import CoderOptions
 from agents.fitting.configs.data import BatchLearner, OfData
@@ -19,6 +21,8 @@ class AdversarialLearner(BatchLearner):
     """updates of the discriminator for one of the generator; a step is the latter"""
     momentum: Fraction = 0.5
     """Adam's beta 1, of both"""
+    averaging: Fixed[Annotated[float, Field(ge=0, lt=1)]] = 0.0
+    """decay of a running mean of the generator's parameters, which evaluations draw by; 0 takes them as they are"""
 
 
 class GAN(OfData):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from agents.fitting.gan import Gauge
 from agents.registry import parse
@@ -79,6 +80,20 @@ def test_each_of_two_learns_in_its_turn() -> None:
     assert (course.trained.flat.weights() != discriminator).any()
     assert (course.generator.flat.weights() != generator).any()
     assert set(course.metrics()) >= {"train/discriminator_loss", "train/generator_loss", "train/on_data"}
+
+
+def test_an_averaged_generator_draws_and_learns_nothing() -> None:
+    course, plain = made(learner={"averaging": 0.75}), made()
+    first = course.generator.state.parameters.clone()
+    for one in (course, plain):
+        one.update()
+    state = course.generator.state
+    torch.testing.assert_close(state.target, first.lerp(state.parameters, 0.25))
+    torch.testing.assert_close(state.parameters, plain.generator.state.parameters, rtol=0, atol=0)
+    drawn, _ = course.draw(np.random.default_rng(0), 5)
+    state.parameters.copy_(state.target)
+    noise = np.random.default_rng(0).standard_normal((5, 4), np.float32)
+    np.testing.assert_allclose(drawn, course.make(noise).numpy(), rtol=1e-5)
 
 
 def test_labels_are_as_frequent_as_in_the_data() -> None:
