@@ -99,7 +99,7 @@ def drive(
         save = Saving(course, run, clocks, keep, course.steps)
     course.begin()
     try:
-        with Progress(timetable.budget, course.steps, run.console) as progress, suppress(Stopped):
+        with Progress(timetable.budget, course.steps) as progress, suppress(Stopped):
             _drive(course, run, clocks, save, progress)
         if save.steps < course.steps:
             save(last=True)

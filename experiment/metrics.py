@@ -1,6 +1,6 @@
 """One write goes to metrics.jsonl, to TensorBoard and to the console; none of them can stop training.
 
-    metrics = Metrics(run_directory, console=True)
+    metrics = Metrics(run_directory, console="tables")
     metrics.write(steps, {"rollout/ep_rew_mean": 21.5, "train/loss": 0.3})
     metrics.write(steps, {"eval/samples": picture})         # [H, W, C] uint8, of 1 or 3 channels: TensorBoard alone
 
@@ -13,14 +13,13 @@ from __future__ import annotations
 import json
 import math
 import os
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, SupportsFloat
+from typing import TYPE_CHECKING, Any, Literal, Protocol, SupportsFloat
 
-from experiment.png import png
+from experiment.events import Events
 
 if TYPE_CHECKING:  # `--help` needs no numpy
     import numpy as np
@@ -28,6 +27,7 @@ if TYPE_CHECKING:  # `--help` needs no numpy
 
     Picture = NDArray[np.uint8]
 Values = Mapping[str, int | float]
+Shown = Literal["tables", "lines", "nothing"]  # on the console
 LINES = "metrics.jsonl"
 
 
@@ -40,14 +40,18 @@ class Sink(Protocol):
 
 
 class Metrics:
-    """The metrics of a run whose directory exists. Nothing is opened before the first write."""
+    """The metrics of a run whose directory exists. Nothing is opened before the first write.
 
-    def __init__(self, directory: Path, console: bool) -> None:
+    config_text: YAML that TensorBoard shows, and sorts runs by. latest: the last value of each name that was written.
+    """
+
+    def __init__(self, directory: Path, console: Shown, config_text: str = "") -> None:
         self._lines = _Lines(Path(directory) / LINES)
-        self._events = _Events(Path(directory))
+        self._events = Events(Path(directory), config_text)
         self._sinks: dict[str, Sink] = {LINES: self._lines, "TensorBoard": self._events}
-        if console:
-            self._sinks["console"] = _Console()
+        if console != "nothing":
+            self._sinks["console"] = _Tables() if console == "tables" else _OneLine()
+        self.latest: dict[str, int | float] = {}
         self._step = -1  # of the last write
         self._valueless: set[str] = set()
 
@@ -67,6 +71,7 @@ class Metrics:
             for sink in list(self._sinks):
                 self._attempt(sink, lambda sink: sink.write(int(step), finite))
             self._step = int(step)
+            self.latest |= finite
 
     def flush(self) -> None:
         for sink in list(self._sinks):
@@ -143,68 +148,7 @@ class _Lines:
             self._descriptor = None
 
 
-class _Events:
-    """A TensorBoard event file, written record by record: the usual writers load TensorFlow or torch for it."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._purge_step: int | None = None
-        self._records: Any = None
-
-    def write(self, step: int, values: Values) -> None:
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
-        self._add(step, [Summary.Value(tag=name, simple_value=value) for name, value in values.items()])
-
-    def show(self, step: int, pictures: Mapping[str, Picture]) -> None:
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
-        images = {
-            name: Summary.Image(height=p.shape[0], width=p.shape[1], colorspace=p.shape[2], encoded_image_string=png(p))
-            for name, p in pictures.items()
-        }
-        self._add(step, [Summary.Value(tag=name, image=image) for name, image in images.items()])
-
-    def purge(self, step: int) -> None:
-        """Tell TensorBoard, in the file that is opened next, to forget what it has read from this step on."""
-        self.close()
-        self._purge_step = step
-
-    def flush(self) -> None:
-        if self._records is not None:
-            self._records.flush()
-
-    def close(self) -> None:
-        if self._records is not None:
-            self._records.close()
-            self._records = None
-
-    def _add(self, step: int, values: list[Any]) -> None:
-        from tensorboard.compat.proto.summary_pb2 import Summary
-
-        if self._records is None:
-            self._open()
-        self._record(step=step, summary=Summary(value=values))
-        self.flush()
-
-    def _open(self) -> None:
-        from tensorboard.compat.proto.event_pb2 import SessionLog
-        from tensorboard.summary.writer.record_writer import RecordWriter
-
-        # TensorBoard reads the files in the order of their names, so of time.
-        path = self._directory / f"events.out.tfevents.{time.time_ns()}"
-        self._records = RecordWriter(path.open("xb"))
-        self._record(file_version="brain.Event:2")
-        if self._purge_step is not None:
-            self._record(step=self._purge_step, session_log=SessionLog(status=SessionLog.START))
-
-    def _record(self, **fields: Any) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event
-
-        self._records.write(Event(wall_time=time.time(), **fields).SerializeToString())
-
-
-class _Console:
+class _Tables:
     """A table in the manner of Stable-Baselines3: names below the heading of their group."""
 
     def write(self, step: int, values: Values) -> None:
@@ -214,9 +158,9 @@ class _Console:
         from rich.text import Text
 
         groups: dict[str, list[tuple[str, str]]] = {}
-        for name, value in values.items():
+        for name, value in _worth_showing(values).items():
             group, _, leaf = name.rpartition("/")
-            groups.setdefault(group, []).append((leaf, str(value) if isinstance(value, int) else f"{value:.4g}"))
+            groups.setdefault(group, []).append((leaf, number(value)))
         table = Table("name", "value", title=f"step {step:,}", box=ROUNDED, show_header=False, title_justify="left")
         for group, rows in groups.items():
             if group:
@@ -228,3 +172,29 @@ class _Console:
     def flush(self) -> None: ...
 
     def close(self) -> None: ...
+
+
+class _OneLine:
+    """Returns, evaluations and the speed, on one line; everything where there are none of them."""
+
+    def write(self, step: int, values: Values) -> None:
+        import rich
+
+        shown = _worth_showing(values)
+        first = {name: v for name, v in shown.items() if name.startswith(("rollout/", "eval/")) or name == "time/fps"}
+        parts = [f"{name.rpartition('/')[2]} {number(value)}" for name, value in (first or shown).items()]
+        rich.get_console().print(f"step {step:,}: {', '.join(parts)}", markup=False, highlight=False, soft_wrap=True)
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def number(value: int | float) -> str:
+    """Four digits at least, and a comma behind each thousand."""
+    return f"{value:,.0f}" if isinstance(value, int) or 1_000 <= abs(value) < 1e12 else f"{value:.4g}"
+
+
+def _worth_showing(values: Values) -> Values:
+    """Without what a fleet that is on time, and whole, says of itself: nothing."""
+    return {name: value for name, value in values.items() if value or not name.startswith("fleet/")}

@@ -24,7 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from experiment.metrics import Metrics
+from experiment.metrics import Metrics, Shown
 from experiment.stop import asking
 
 
@@ -48,13 +48,13 @@ class Run:
 
     metrics: Metrics
 
-    def __init__(self, directory: Path, config_text: str, resume: bool, console: bool = True) -> None:
+    def __init__(self, directory: Path, config_text: str, resume: bool, console: Shown = "tables") -> None:
         self.directory = Path(directory)
         self.checkpoints = self.directory / "checkpoints"
         self.stop_signal: int | None = None
         self._config_text = config_text
         self._resume = resume
-        self.console = console
+        self._console: Shown = console
         self._lock = -1  # the open file
         self._leaving = ExitStack()
 
@@ -70,7 +70,7 @@ class Run:
                 if self._lock >= 0 and not self._resume:
                     self.withdraw()
                 raise RunError(f"{self.directory}: no run can be kept here: {error}") from error
-            self.metrics = Metrics(self.directory, self.console)
+            self.metrics = Metrics(self.directory, self._console, self._config_text)
             entered.callback(self.metrics.close)
             entered.enter_context(asking(lambda: self.stop_signal is not None))
             if threading.current_thread() is threading.main_thread():
@@ -188,10 +188,10 @@ class Progress:
     microsecond, but for the four per second that are drawn.
     """
 
-    def __init__(self, total: int, start: int = 0, console: bool = True) -> None:
+    def __init__(self, total: int, start: int = 0) -> None:
         self._total = total
         self._start = start
-        self._shown = console and sys.stdout.isatty()
+        self._shown = sys.stdout.isatty()
         self._bar: Any = None
         self._task: Any = None
         self._drawn_at = 0.0
@@ -226,7 +226,7 @@ class Progress:
 
         self._bar = progress.Progress(
             progress.BarColumn(),
-            progress.MofNCompleteColumn(),
+            progress.TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
             progress.TextColumn("{task.fields[speed]}"),
             progress.TimeRemainingColumn(),
             progress.TextColumn("{task.fields[episode_return]}"),

@@ -17,10 +17,14 @@ from typing import TYPE_CHECKING
 from agents.registry import ALGORITHMS, algorithm, debugged, parse
 from experiment import extensions
 from experiment.config import ConfigError, describe, dump, override, read
+from experiment.metrics import number
 from experiment.run import command
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from agents.config import Experiment
+    from experiment.metrics import Shown
 
 
 def arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -40,7 +44,9 @@ def arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--debug", action="store_true", help="a run of seconds in runs/debug-..., to see whether everything works"
     )
-    parser.add_argument("--quiet", action="store_true", help="print no tables of metrics and no progress bar")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--quiet", action="store_true", help="print no metrics: the progress bar stays, on a terminal")
+    shown.add_argument("--lines", action="store_true", help="print a line of metrics at a time, in place of a table")
     parser.add_argument(
         "--help", "-h", action="store_true", help="print this, and every key of the algorithm of CONFIG.yaml"
     )
@@ -137,7 +143,8 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
             course = stack.enter_context(closing(build(config)))
             if state is not None:
                 go_on(course, state, about)
-            run = stack.enter_context(Run(directory, dump(config), asked.resume, console=not asked.quiet))
+            shown: Shown = "nothing" if asked.quiet else "lines" if asked.lines else "tables"
+            run = stack.enter_context(Run(directory, dump(config), asked.resume, shown))
         except (ValueError, MemoryError, ConnectionError, EnvError, RunError, CheckpointError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
@@ -156,7 +163,19 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
         if course.steps > config.steps:
             made = f"{course.steps} steps, as collections are whole, where {config.steps} were asked for,"
         print(f"{made} are saved in {run.checkpoints}")
+        print(farewell(config, directory, run.metrics.latest, done=course.steps >= config.steps))
         return exit_code(run)
+
+
+def farewell(config: Experiment, directory: Path, latest: Mapping[str, float], done: bool) -> str:
+    """The result of a run, and what to type next."""
+    measured = {name: value for name, value in latest.items() if name.startswith("eval/")}
+    result = ", ".join(f"{name} {number(value)}" for name, value in measured.items())
+    after = f"python scripts/train.py --resume --run-dir {directory}"
+    if done:
+        alone = config.world.kind == "env"
+        after = f"python scripts/evaluate.py {directory}" if alone else f"tensorboard --logdir {directory}"
+    return f"{f'result: {result}' if result else 'no evaluation yet'}\nnext: {after}"
 
 
 if __name__ == "__main__":

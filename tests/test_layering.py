@@ -243,7 +243,7 @@ LAWFUL = {
     "envs/api.py": "import numpy",
     "envs/games/open_spiel.py": "import pyspiel",
     "envs/games/chess.py": "",
-    "experiment/metrics.py": "import tensorboard",
+    "experiment/events.py": "import tensorboard",
     "experiment/run.py": "",
     "generative/vae.py": "import supervised.fit",
     "supervised/datasets.py": "def load():\n    import sklearn",

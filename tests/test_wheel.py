@@ -43,7 +43,7 @@ from experiment.course import drive
 from experiment.run import Run
 
 config = parse(read(config))
-with closing(build(config)) as course, Run("run", dump(config), resume=False, console=False) as run:
+with closing(build(config)) as course, Run("run", dump(config), resume=False, console="nothing") as run:
     drive(course, run, timetable(config), partial(save, run, config), None)
 loaded = [module.__file__ for module in list(sys.modules.values()) if getattr(module, "__file__", None)]
 print(json.dumps({

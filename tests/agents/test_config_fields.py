@@ -83,7 +83,7 @@ def noting(config: Config) -> Iterator[set[str]]:
 
 def read_by(config: Experiment, directory: Path) -> set[str]:
     text = dump(config)
-    run = Run(directory, text, resume=False, console=False)
+    run = Run(directory, text, resume=False, console="nothing")
     with noting(config) as read, closing(build(config)) as course, run:
         drive(course, run, timetable(config), partial(save, run, config))
     return read

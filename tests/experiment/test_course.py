@@ -70,7 +70,7 @@ def driven(
 ) -> tuple[Kept, list[dict[str, Any]]]:
     """A run from beginning to end, or until a signal that comes with the save at `stop_at`."""
     keep = Kept()
-    with Run(directory, "", resume=state is not None, console=False) as run:
+    with Run(directory, "", resume=state is not None, console="nothing") as run:
 
         def save(steps: int, now: State) -> None:
             keep(steps, now)
@@ -109,7 +109,7 @@ def test_a_failure_is_saved_and_then_raised(tmp_path: Path) -> None:
     keep = Kept()
     with (
         pytest.raises(Failure, match="no further\nwhat was learned in 7 counts is saved in "),
-        Run(tmp_path, "", resume=False, console=False) as run,
+        Run(tmp_path, "", resume=False, console="nothing") as run,
     ):
         drive(course, run, Timetable(budget=20, log=5), keep)
     assert [(steps, state["total"]) for steps, state in keep.states] == [(0, 0), (7, 28)]
@@ -150,7 +150,7 @@ def test_a_measurement_that_is_given_up_is_made_when_the_run_goes_on(
     timetable = Timetable(budget=20, log=5, evaluate=8, save=10)
     _, lines = driven(Measured(), tmp_path / "straight", timetable)
     keep = Kept()
-    with Run(tmp_path / "parts", "", resume=False, console=False) as run:
+    with Run(tmp_path / "parts", "", resume=False, console="nothing") as run:
         drive(Measured(run, stop_at), run, timetable, keep)
     assert [steps for steps, _ in keep.states] == saved
     state = keep.states[-1][1]

@@ -37,7 +37,7 @@ def at(step: int, happens: Callable[[], Any]) -> Counting:
 
 
 def driven(course: Counting, directory: Path, timetable: Timetable = TIMETABLE) -> Run:
-    with Run(directory, "a: 1\n", resume=False, console=False) as run:
+    with Run(directory, "a: 1\n", resume=False, console="nothing") as run:
         drive(course, run, timetable, partial(checkpoint.save, run.checkpoints, about={}))
     return run
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agents.registry import ALGORITHMS, algorithm
+from agents.registry import ALGORITHMS, algorithm, parse
 from experiment.config import describe
-from scripts.train import main
+from scripts.train import farewell, main
 from tests.runs import ROOT, assert_same_run, command, raw, state, train, write
 
 CARTPOLE = ROOT / "configs" / "ppo" / "cartpole.yaml"
@@ -43,6 +43,16 @@ def test_help_is_quick_and_complete() -> None:
     assert seconds < 1.0
     for word in ("--run-dir", "--resume", "--dry-run", "--debug", "--quiet", "key=value", *ALGORITHMS):
         assert word in out
+
+
+def test_a_run_ends_with_its_result_and_what_to_type_next(tmp_path: Path) -> None:
+    config, run = parse(SMALL), tmp_path / "run"
+    found = farewell(config, run, {"eval/mean_reward": 1234.5, "train/loss": 1.0}, done=True)
+    assert found == f"result: eval/mean_reward 1,234\nnext: python scripts/evaluate.py {run}"
+    stopped = farewell(config, run, {}, done=False)
+    assert stopped == f"no evaluation yet\nnext: python scripts/train.py --resume --run-dir {run}"
+    solved = farewell(parse(raw("cfr")), run, {"eval/exploitability": 0.25}, done=True)
+    assert solved == f"result: eval/exploitability 0.25\nnext: tensorboard --logdir {run}"
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
