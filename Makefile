@@ -1,6 +1,7 @@
 # The two commands: `make install` and `make train`. Everything happens in .venv; PYTHON=python3.12 picks an interpreter.
 PYTHON ?= python3
 RUN ?= runs/cartpole
+MINUTES ?= 60
 PARALLEL ?= -n 2 --dist loadgroup
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -8,7 +9,7 @@ PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip --disable-pip-version-check
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: install train test test-slow mutants lint docs golden clean
+.PHONY: install train test test-slow mutants drill soak lint docs golden clean
 
 install: $(STAMP)
 
@@ -46,6 +47,14 @@ test-slow: install
 # Which changes of the mathematics no test would notice; FILES="agents/maths/losses.py" for these alone. Takes hours.
 mutants: install
 	$(BIN)/python scripts/mutants.py $(FILES)
+
+# What was once found broken, tried again by real commands: docs/reliability.md.
+drill: install
+	$(BIN)/python scripts/drill.py
+
+# A run is killed at random and resumed, MINUTES long, and must end like one that nobody disturbed.
+soak: install
+	$(BIN)/python scripts/soak.py --minutes $(MINUTES)
 
 # Regenerates the tables in docs/: options from the configs' own help texts, algorithms from the registry.
 docs: install

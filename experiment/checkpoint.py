@@ -97,6 +97,20 @@ def save(directory: Path, step: int, state: State, about: dict[str, Any]) -> Pat
         raise StorageError(f"{directory}: the checkpoint of step {step} can't be written: {error}") from error
 
 
+def replace(path: Path, step: int, state: State, about: dict[str, Any]) -> None:
+    """Write a checkpoint as `path`, in the place of the one that is there. Raises what `save` does."""
+    temporary = path.with_name(_TEMPORARY + path.name)
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        made = save(temporary, step, state, about)
+        if path.exists():
+            os.rename(path, temporary / "former")  # a directory that isn't empty can't be replaced
+        os.rename(made, path)
+        shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise StorageError(f"{path}: can't be written: {error}") from error
+
+
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     """Arrays by name as a file of safetensors; what was there is replaced. Raises StorageError."""
     temporary = path.with_name(_TEMPORARY + path.name)

@@ -111,7 +111,9 @@ def _drive(course: Course, run: Run, clocks: Clocks, save: Saving, progress: Pro
     began, first, seconds = time.perf_counter(), course.steps, 0.0
     while run.stop_signal is None:
         if clocks.must_measure(course.steps):
-            run.metrics.write(course.steps, course.evaluate())
+            measured = course.evaluate()
+            run.metrics.write(course.steps, measured)
+            save.best(measured)
             clocks.should_evaluate(course.steps)
         if course.steps >= clocks.budget:
             return

@@ -25,6 +25,7 @@ from types import FrameType
 from typing import Any
 
 from experiment.metrics import Metrics, Shown
+from experiment.origin import FILE, note
 from experiment.stop import asking
 
 
@@ -39,7 +40,7 @@ class Failure(RuntimeError):
 class Run:
     """The directory of a run, from entering to leaving. Entering raises RunError if the run can't be kept there.
 
-    directory     holds config.yaml, metrics.jsonl, TensorBoard events, checkpoints/ and LOCK
+    directory     holds config.yaml, origin.jsonl, metrics.jsonl, TensorBoard events, checkpoints/ and LOCK
     metrics       where metrics are written; closed on leaving
     checkpoints   the directory of checkpoints, which the first one makes
     stop_signal   number of the signal that asks us to save and leave, or None; a second one ends the process at once
@@ -66,6 +67,7 @@ class Run:
                 self._lock = entered.enter_context(_locked(self.directory / "LOCK"))
                 self._require_free()  # a run may have come and gone before the lock was ours
                 _replace(self.directory / "config.yaml", self._config_text)
+                note(self.directory)
             except OSError as error:
                 if self._lock >= 0 and not self._resume:
                     self.withdraw()
@@ -93,7 +95,7 @@ class Run:
         """Leave nothing of a run that could not begin. A directory stays if there is something else in it."""
         with suppress(OSError):
             shutil.rmtree(self.checkpoints, ignore_errors=True)
-            for name in (".tmp-config.yaml", "config.yaml", "LOCK"):
+            for name in (".tmp-config.yaml", "config.yaml", FILE, "LOCK"):
                 (self.directory / name).unlink(missing_ok=True)
             self.directory.rmdir()
 

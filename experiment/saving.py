@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from experiment.checkpoint import StorageError, require_finite, write_arrays
+from experiment.checkpoint import StorageError, described, replace, require_finite, write_arrays
 from experiment.clocks import Clocks
 from experiment.run import Failure, Run, RunError
 
 if TYPE_CHECKING:
     from experiment.course import Course
 
+SCORES = ("eval/mean_reward", "arena/rating")  # of which more is better
 ATTEMPTS = 3  # in a row that may fail, each when a checkpoint is due
 
 
@@ -50,6 +52,22 @@ class Saving:
                 raise Failure(f"{error}; {self._lost}") from error
             counted = f"{self.failed} of {ATTEMPTS} failures in a row that end it"
             warnings.warn(f"{error}; the run goes on, and tries again at the next one ({counted})", stacklevel=2)
+
+    def best(self, measured: Mapping[str, Any]) -> None:
+        """Keep the weights that were measured, as the checkpoint `best`, where none of this run had a higher score. It
+        acts and isn't gone on from. Warns where the disk doesn't take it."""
+        name = next((name for name in SCORES if name in measured), None)
+        place = self.run.directory / "best"
+        if name is None or not measured[name] > described(place).get("score", -math.inf) or not self.run.is_here:
+            return
+        state, about = self.course.state_dict(), described(self.run.checkpoints)
+        if "weights" not in state or not about:
+            return
+        score = {"score": float(measured[name]), "metric": name, "steps": self.course.steps}
+        try:
+            replace(place, self.course.steps, {"weights": state["weights"]}, about | score)
+        except StorageError as error:
+            warnings.warn(f"{error}; the best checkpoint stays as it was", stacklevel=2)
 
     def failure(self, error: Failure) -> Failure:
         """Of a course that can't go on, once its state, which is good, is saved."""

@@ -120,11 +120,13 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
     from envs.api import EnvError
     from experiment.checkpoint import CheckpointError
     from experiment.course import Failure, drive, is_over
+    from experiment.origin import told
     from experiment.run import Run, RunError, exit_code, new_directory
 
     kind = "debug-" if asked.debug else ""
     directory, state = asked.run_dir or new_directory(f"{kind}{config.algorithm}-{asked.config.stem}"), None
     allowed: list[str] = []
+    before = told(directory)
     with ExitStack() as stack:
         try:
             if asked.resume:
@@ -151,6 +153,8 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
         print(f"run directory: {directory}\nwatch it: tensorboard --logdir {directory}", flush=True)
         if asked.debug:
             print(f"debug: {' '.join(debugged(config))}", flush=True)
+        if before:
+            print(f"trained before by {before}", flush=True)
         if allowed:
             print("\n".join(["resumed with changes:", *allowed]), flush=True)
         keep = partial(save, run, config, program=program(course))

@@ -16,9 +16,10 @@ import safetensors.numpy
 
 from experiment import checkpoint
 from experiment.checkpoint import newest
-from experiment.clocks import Timetable
+from experiment.clocks import Clocks, Timetable
 from experiment.course import Failure, drive
 from experiment.run import Run, RunError
+from experiment.saving import Saving
 from tests.experiment.test_course import Counting
 
 TIMETABLE = Timetable(budget=60, save=10)
@@ -165,3 +166,39 @@ def test_a_directory_that_has_gone_ends_the_run_at_its_next_save(fate: str, tmp_
     assert not (run / "checkpoints").exists(), "it is not made anew"
     if fate == "moved":
         assert saved(tmp_path / "elsewhere") == ["step_000000000", "step_000000010"]
+
+
+# The best -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_best_weights_are_kept_beside_the_newest(tmp_path: Path) -> None:
+    class Weighty(Counting):
+        def state_dict(self) -> dict[str, Any]:
+            return super().state_dict() | {"weights": np.full(2, self.steps, np.float32)}
+
+    course, kept = Weighty(), []
+    with Run(tmp_path / "run", "a: 1\n", resume=False, console="nothing") as run:
+        saving = Saving(course, run, Clocks(TIMETABLE), partial(checkpoint.save, run.checkpoints, about={"config": {}}))
+        saving.begin()
+        for score in (1.0, 3.0, 2.0, float("nan"), 3.0, 4.0):
+            course.steps += 1
+            saving.best({"eval/mean_reward": score})
+            state, about = checkpoint.load(run.directory / "best")
+            kept.append((about["score"], about["steps"]))
+            np.testing.assert_array_equal(state["weights"], about["steps"])
+        saving.best({"train/loss": 9.0})
+    assert kept == [(1.0, 1), (3.0, 2), (3.0, 2), (3.0, 2), (3.0, 2), (4.0, 6)]
+    assert not list((tmp_path / "run").glob(".tmp*"))
+
+
+def test_a_disk_that_is_full_leaves_the_best_one_as_it_was(tmp_path: Path, disk: dict[str, bool]) -> None:
+    course = Counting()
+    course.state_dict = lambda: {"weights": np.zeros(2)}  # type: ignore[method-assign]
+    with Run(tmp_path / "run", "a: 1\n", resume=False, console="nothing") as run:
+        saving = Saving(course, run, Clocks(TIMETABLE), partial(checkpoint.save, run.checkpoints, about={"config": {}}))
+        saving.begin()
+        saving.best({"arena/rating": 1.0})
+        disk["full"] = True
+        with pytest.warns(UserWarning, match="the best checkpoint stays as it was"):
+            saving.best({"arena/rating": 2.0})
+        assert checkpoint.described(run.directory / "best")["score"] == 1.0

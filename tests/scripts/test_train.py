@@ -10,11 +10,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from agents.registry import ALGORITHMS, algorithm, parse
+from agents.restore import load_policy
+from experiment.checkpoint import load
 from experiment.config import describe
+from experiment.origin import told
 from scripts.train import farewell, main
 from tests.runs import ROOT, assert_same_run, command, raw, state, train, write
 
@@ -250,6 +254,20 @@ def test_a_checkpoint_that_does_not_fit_is_refused(run: Path, change: str, capsy
     key = change.partition("=")[0]
     assert f"error: {key.partition('.')[0]}" in capsys.readouterr().err
     assert snapshot(run) == before
+
+
+def test_the_best_weights_act(run: Path) -> None:
+    about = load(run / "best")[1]
+    assert (about["metric"], about["steps"]) == ("eval/mean_reward", 256)
+    policy, _ = load_policy(run / "best")
+    np.testing.assert_array_equal(load(run / "best")[0]["weights"], state(run)["weights"])
+    assert hasattr(policy, "act")
+
+
+def test_a_resumed_run_says_by_what_it_was_trained_before(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert resume(run, "steps=320") == 0
+    assert f"trained before by {told(run).partition(',')[0]}" in capsys.readouterr().out
+    assert len((run / "origin.jsonl").read_text().splitlines()) == 2
 
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(finished: Path, run: Path) -> None:

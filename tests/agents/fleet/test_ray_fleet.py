@@ -538,41 +538,49 @@ CLUSTER = """
 import sys
 from ray.cluster_utils import Cluster
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "node_ip_address": "127.0.0.1"})
-nodes = [cluster.add_node(num_cpus=2, node_ip_address="127.0.0.1") for _ in range(2)]
+def join():
+    nodes.append(cluster.add_node(num_cpus=int(sys.argv[1]), node_ip_address="127.0.0.1"))
+nodes = []
+join(), join()
 print(cluster.address, flush=True)
 for line in sys.stdin:
-    if line.strip() == "node":
-        cluster.remove_node(nodes.pop(), allow_graceful=False)
+    if line.strip() == "join":
+        join()
     else:
-        cluster.remove_node(cluster.head_node, allow_graceful=False)
-    print("gone", flush=True)
+        cluster.remove_node(nodes.pop() if line.strip() == "node" else cluster.head_node, allow_graceful=False)
+    print("done", flush=True)
 cluster.shutdown()
 """
 
 
 @contextmanager
-def cluster() -> Iterator[tuple[str, Callable[[str], None]]]:
-    """The address of a cluster of a head without processors and two nodes, all on loopback, and how to kill one."""
+def cluster(processors: int) -> Iterator[tuple[str, Callable[[str], None]]]:
+    """The address of a cluster of a head without processors and two nodes with so many, all on loopback; and how to let
+    a "node" or the "head" die, or one more "join"."""
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     surroundings["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
     with subprocess.Popen(
-        [sys.executable, "-c", CLUSTER], env=surroundings, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", CLUSTER, str(processors)],
+        env=surroundings,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdin is not None and process.stdout is not None
         stdin, stdout = process.stdin, process.stdout
 
         def answer() -> str:
             while line := stdout.readline():
-                if line.startswith(("127.", "gone")):
+                if line.startswith(("127.", "done")):
                     return line.strip()
             raise AssertionError("the cluster has died")
 
-        def kill(what: str) -> None:
+        def let(what: str) -> None:
             stdin.write(f"{what}\n")
             stdin.flush()
-            assert answer() == "gone"
+            assert answer() == "done"
 
-        yield answer(), kill
+        yield answer(), let
         stdin.close()
         process.wait(60)
 
@@ -583,11 +591,11 @@ def cluster() -> Iterator[tuple[str, Callable[[str], None]]]:
 def test_a_cluster_on_loopback_is_joined_a_node_that_dies_takes_one_restart_and_a_head_that_dies_ends_the_run(
     tmp_path: Path,
 ) -> None:
-    with cluster() as (address, kill):
+    with cluster(2) as (address, let):
         joining = time.monotonic()
         with under_way(tmp_path / "run", f"runtime.address={address}", "logging.every=500") as (process, _):
             assert time.monotonic() - joining < 60
-            kill("node")
+            let("node")
             until = time.monotonic() + 120
             while (used := lines(tmp_path / "run")[-1].get("fleet/restarts", 0)) == 0:
                 assert process.poll() is None and time.monotonic() < until
@@ -598,8 +606,39 @@ def test_a_cluster_on_loopback_is_joined_a_node_that_dies_takes_one_restart_and_
                 time.sleep(0.2)
             used = lines(tmp_path / "run")[-1]["fleet/restarts"]
             assert 1 <= used <= 2, "one for each actor that lived there"
-            kill("head")
+            let("head")
             _, errors = process.communicate(timeout=60)
             assert process.returncode == 1, errors
             assert "error: Ray can't go on: its " in errors
     assert state(tmp_path / "run")["loop"]["steps"] > 0
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_run_over_two_nodes_goes_on_over_one_that_joins_when_one_has_died(tmp_path: Path) -> None:
+    """A node has one processor, and so one actor: the run needs both, and waits for another where one has died."""
+    run = tmp_path / "run"
+
+    def go_on(process: subprocess.Popen[str], further: int) -> float:
+        """Wait for so many lines of metrics; the restarts that the last one counts."""
+        until, enough = time.monotonic() + 120, len(lines(run)) + further
+        while len(found := lines(run)) < enough:
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.2)
+        return float(found[-1]["fleet/restarts"])
+
+    with (
+        cluster(1) as (address, let),
+        under_way(run, f"runtime.address={address}", "logging.every=500", "runtime.restarts=2") as (process, _),
+    ):
+        assert go_on(process, 1) == 0
+        let("node")
+        waiting = len(lines(run)) + 2  # what was under way when the node died
+        let("join")
+        assert go_on(process, 4) == 1
+        assert len(lines(run)) > waiting
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 143, errors
+    assert state(run)["fleet"]["restarts"]["incarnations"].count(0) == 1, "the other actor is the first one"
