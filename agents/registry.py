@@ -87,6 +87,7 @@ ALGORITHMS = {
     "fit": Entry("agents.fitting.configs.fit", "Fit", "agents.fitting.fit"),
     "autoencoder": Entry("agents.fitting.configs.autoencoder", "Autoencoder", "agents.fitting.autoencoder"),
     "vae": Entry("agents.fitting.configs.vae", "VAE", "agents.fitting.vae"),
+    "language_model": Entry("agents.fitting.configs.language_model", "LanguageModel", "agents.fitting.language_model"),
     "gan": Entry("agents.fitting.configs.gan", "GAN", "agents.fitting.gan"),
 }
 

@@ -71,8 +71,8 @@ class Course(Stateful, Protocol):
         """Of the steps since the last call; known without effort."""
         ...
 
-    def evaluate(self) -> Mapping[str, float | Picture]:
-        """How far it has come, by measurements that don't disturb it, and pictures to look at. Raises
+    def evaluate(self) -> Mapping[str, float | Picture | str]:
+        """How far it has come, by measurements that don't disturb it, and pictures and texts to look at. Raises
         `experiment.stop.Stopped` where it is told to stop."""
         ...
 

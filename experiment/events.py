@@ -1,4 +1,5 @@
-"""TensorBoard's event files: numbers, pictures, and what a run was asked to do, for the tabs `text` and `hparams`.
+"""TensorBoard's event files: numbers, pictures, texts, and what a run was asked to do, for the tabs `text` and
+`hparams`.
 
 The usual writers load TensorFlow or torch for it; these are written record by record.
 """
@@ -39,6 +40,9 @@ class Events:
             for name, p in pictures.items()
         }
         self._add(step, [Summary.Value(tag=name, image=image) for name, image in images.items()])
+
+    def tell(self, step: int, texts: Mapping[str, str]) -> None:
+        self._add(step, [as_text(name, text) for name, text in texts.items()])
 
     def purge(self, step: int) -> None:
         """Tell TensorBoard, in the file that is opened next, to forget what it has read from this step on."""
@@ -82,19 +86,27 @@ class Events:
         self._records.write(Event(wall_time=time.time(), **fields).SerializeToString())
 
 
+def as_text(name: str, text: str) -> Any:
+    """A value of a summary for the tab `text`, as it is: a block of code, whatever it would mean as Markdown."""
+    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
+    from tensorboard.compat.proto.types_pb2 import DT_STRING
+
+    shown = "".join(f"    {line}\n" for line in text.splitlines())
+    plugin = SummaryMetadata.PluginData(plugin_name="text")
+    tensor = TensorProto(dtype=DT_STRING, string_val=[shown.encode()])
+    return Summary.Value(tag=name, tensor=tensor, metadata=SummaryMetadata(plugin_data=plugin))
+
+
 def asked_for(config_text: str) -> list[Any]:
     """Values of a summary (`tensorboard.compat.proto.summary_pb2`) for a config in YAML; none where it is empty."""
     import yaml
     from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
-    from tensorboard.compat.proto.tensor_pb2 import TensorProto
-    from tensorboard.compat.proto.types_pb2 import DT_STRING
     from tensorboard.plugins.hparams import metadata, plugin_data_pb2
 
     config = yaml.safe_load(config_text)
     if not isinstance(config, dict):
         return []
-    shown = "".join(f"    {line}\n" for line in config_text.splitlines())  # Markdown: a block of code
-    text = TensorProto(dtype=DT_STRING, string_val=[shown.encode()])
     begin = plugin_data_pb2.SessionStartInfo()
     for name, value in flat(config):
         slot = begin.hparams[name]
@@ -105,16 +117,13 @@ def asked_for(config_text: str) -> list[Any]:
         else:
             slot.string_value = value
     content = plugin_data_pb2.HParamsPluginData(session_start_info=begin, version=metadata.PLUGIN_DATA_VERSION)
-    plugins = {
-        "text": SummaryMetadata.PluginData(plugin_name="text"),
-        "hparams": SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME, content=content.SerializeToString()),
-    }
+    plugin = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME, content=content.SerializeToString())
     return [
-        Summary.Value(tag="config", tensor=text, metadata=SummaryMetadata(plugin_data=plugins["text"])),
+        as_text("config", config_text),
         Summary.Value(
             tag=metadata.SESSION_START_INFO_TAG,
             tensor=metadata.NULL_TENSOR,
-            metadata=SummaryMetadata(plugin_data=plugins["hparams"]),
+            metadata=SummaryMetadata(plugin_data=plugin),
         ),
     ]
 

@@ -3,6 +3,7 @@
     metrics = Metrics(run_directory, console="tables")
     metrics.write(steps, {"rollout/ep_rew_mean": 21.5, "train/loss": 0.3})
     metrics.write(steps, {"eval/samples": picture})         # [H, W, C] uint8, of 1 or 3 channels: TensorBoard alone
+    metrics.write(steps, {"eval/text": "What is it?"})      # so is text
 
 The step is the number of environment steps. A metric that has no value is left out; NaN and infinity are no values.
 A sink that fails (the disk is full, TensorBoard isn't there) is reported once and gets no more writes.
@@ -55,13 +56,16 @@ class Metrics:
         self._step = -1  # of the last write
         self._valueless: set[str] = set()
 
-    def write(self, step: int, values: Mapping[str, SupportsFloat | Picture]) -> None:
-        """Values are numbers, 0-d arrays or tensors, or pictures. Warns of each name once that has come without a
-        value."""
+    def write(self, step: int, values: Mapping[str, SupportsFloat | Picture | str]) -> None:
+        """Values are numbers, 0-d arrays or tensors, pictures, or texts. Warns of each name once that has come without
+        a value."""
         pictures: Any = {name: value for name, value in values.items() if getattr(value, "ndim", 0) == 3}
         if pictures:
             self._attempt("TensorBoard", lambda _: self._events.show(int(step), pictures))
-        numbers: Any = {name: value for name, value in values.items() if name not in pictures}
+        texts: Any = {name: value for name, value in values.items() if isinstance(value, str)}
+        if texts:
+            self._attempt("TensorBoard", lambda _: self._events.tell(int(step), texts))
+        numbers: Any = {name: value for name, value in values.items() if name not in pictures and name not in texts}
         plain = {name: value if type(value) is int else float(value) for name, value in numbers.items()}
         finite = {name: value for name, value in plain.items() if math.isfinite(value)}
         for name in plain.keys() - finite.keys() - self._valueless:

@@ -79,7 +79,7 @@ class Phases:
     def metrics(self) -> Mapping[str, float]:
         return self._named(self.now.metrics())
 
-    def evaluate(self) -> Mapping[str, float | Picture]:
+    def evaluate(self) -> Mapping[str, float | Picture | str]:
         return self._named(self.now.evaluate())
 
     def _named(self, metrics: Mapping[str, Value]) -> Mapping[str, Value]:

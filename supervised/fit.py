@@ -57,7 +57,7 @@ class Fitting:
         self.batch, self.rate, self.budget, self.rng = batch, rate, budget, rng
         self.size, _ = _count(f"rows in batches of {batch}", rows, batch), _count("held-out rows", held_out, 1)
         self.steps = self.epochs = 0  # updates, and whole epochs
-        self.order = rng.permutation(self.size)  # of this epoch
+        self.order = self.shuffled()  # of this epoch
         self.place = 0  # in it: of the next row
         self.latest = self.order[:0]  # the rows that were learned from last
 
@@ -81,10 +81,14 @@ class Fitting:
     def next(self) -> list[Array]:
         """The next batch of the epoch, or the first one of another."""
         if self.place + self.batch > self.size:
-            self.epochs, self.order, self.place = self.epochs + 1, self.rng.permutation(self.size), 0
+            self.epochs, self.order, self.place = self.epochs + 1, self.shuffled(), 0
         index = self.latest = self.order[self.place : self.place + self.batch]
         self.place += self.batch
         return [column[index] for column in self.rows]
+
+    def shuffled(self) -> Array:
+        """The order of the rows in an epoch."""
+        return self.rng.permutation(self.size)
 
     @property
     def progress(self) -> float:

@@ -142,7 +142,7 @@ def test_importing_everything_loads_no_cluster_peer_or_tensorboard() -> None:
     everything = modules(ROOT)
     assert {"agents.api", "agents.fleet.ray_fleet", "agents.contenders", "experiment.metrics"} <= set(everything)
     assert loads(ROOT, everything).isdisjoint(
-        {"ray", "pyspiel", "open_spiel", "sklearn", "stable_baselines3", "tensorboard"}
+        {"ray", "pyspiel", "open_spiel", "sklearn", "stable_baselines3", "tensorboard", "tokenizers"}
     )
 
 

@@ -33,8 +33,16 @@ class Attention(nn.Module):
         self.merge = nn.Linear(width, inputs)
 
     def forward(self, x: Tensor, look: Look = scaled_dot_product_attention, source: Tensor | None = None) -> Tensor:
-        keys, values = self.pairs(x if source is None else source).chunk(2, -1)
-        found = look(self._split(self.queries(x)), self._split(keys), self._split(values))
+        return self.ask(x, self.remember(x if source is None else source), look)
+
+    def remember(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of what is looked at, [B, heads, S, D] each."""
+        keys, values = self.pairs(source).chunk(2, -1)
+        return self._split(keys), self._split(values)
+
+    def ask(self, x: Tensor, pairs: tuple[Tensor, Tensor], look: Look = scaled_dot_product_attention) -> Tensor:
+        """What x [T, B, F] gets of keys and values that are remembered: [T, B, F]."""
+        found = look(self._split(self.queries(x)), *pairs)
         return self.merge(found.permute(2, 0, 1, 3).flatten(2))
 
     def _split(self, x: Tensor) -> Tensor:  # [T, B, W] -> [B, heads, T, D]
@@ -68,6 +76,15 @@ def sinusoids(time: Tensor, width: int) -> Tensor:
     return torch.stack([angles.sin(), angles.cos()], -1).flatten(-2)
 
 
+def among(visible: Tensor) -> Look:
+    """Attention to what is `visible` [B, S] bool."""
+
+    def look(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return scaled_dot_product_attention(q, k, v, attn_mask=visible[:, None, None, :])
+
+    return look
+
+
 Norm = Literal["pre", "post"]
 
 
@@ -87,11 +104,26 @@ class TransformerBlock(nn.Module):
         self.norm = norm
 
     def forward(self, x: Tensor, look: Look = scaled_dot_product_attention) -> Tensor:  # [T, B, W]
-        if self.norm == "pre":
-            x = x + self.attention(self.first(x), look)
-            return x + self.layers(self.second(x))
-        x = self.first(x + self.attention(x, look))
-        return self.second(x + self.layers(x))
+        x = self.add(self.first, lambda x: self.attention(x, look), x)
+        return self.add(self.second, self.layers, x)
+
+    def add(self, norm: nn.Module, layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """x and what a layer makes of it."""
+        return x + layer(norm(x)) if self.norm == "pre" else norm(x + layer(x))
+
+
+class DecoderBlock(TransformerBlock):
+    """The same with attention between both to what an encoder has made of a source [S, B, W] (section 3.1)."""
+
+    def __init__(self, width: int, heads: int, norm: Norm = "pre", inner: int | None = None) -> None:
+        super().__init__(width, heads, norm, inner)
+        self.across, self.third = Attention(width, width, heads), nn.LayerNorm(width)
+
+    def decode(self, x: Tensor, look: Look, pairs: tuple[Tensor, Tensor], across: Look) -> Tensor:
+        """x [T, B, W] -> [T, B, W]. pairs: the source's, as `self.across` remembers them."""
+        x = self.add(self.first, lambda x: self.attention(x, look), x)
+        x = self.add(self.third, lambda x: self.across.ask(x, pairs, across), x)
+        return self.add(self.second, self.layers, x)
 
 
 class Encoder(nn.Module):
@@ -103,11 +135,7 @@ class Encoder(nn.Module):
         self.last = nn.LayerNorm(width) if norm == "pre" else nn.Identity()
 
     def forward(self, x: Tensor, visible: Tensor | None = None) -> Tensor:
-        mask = None if visible is None else visible[:, None, None, :]
-
-        def look(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            return scaled_dot_product_attention(q, k, v, attn_mask=mask)
-
+        look = scaled_dot_product_attention if visible is None else among(visible)
         for block in self.blocks:
             x = block(x, look)
         return self.last(x)

@@ -58,14 +58,15 @@ class Recurrent(nn.Module):
         for layer, cell in enumerate(self.cells):
             state, found = tuple(carry[name][:, layer] for name in self.names), []
             for now, kept in zip(x, going_on, strict=True):
-                state = _step(cell, now, tuple(part * kept for part in state))
+                state = step(cell, now, tuple(part * kept for part in state))
                 found.append(state[0])
             x = torch.stack(found)
             states.append(state)
         return {name: torch.stack(parts, 1) for name, parts in zip(self.names, zip(*states), strict=True)}, x
 
 
-def _step(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def step(cell: nn.Module, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """A cell's next state: hidden [B, H], and what else it remembers."""
     if isinstance(cell, nn.LSTMCell):
         found: tuple[Tensor, ...] = cell(x, state)
         return found

@@ -81,6 +81,19 @@ def test_pictures_go_to_tensorboard_alone(tmp_path: Path) -> None:
     assert images[0].encoded_image_string == png(picture)
 
 
+def test_so_do_texts_as_they_are(tmp_path: Path) -> None:
+    metrics = Metrics(tmp_path, console="nothing")
+    metrics.write(7, {"eval/text": "# 1 *\nä", "eval/loss": 0.5})
+    metrics.close()
+    assert lines(tmp_path) == [{"step": 7, "eval/loss": 0.5}]
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert events.SummaryMetadata("eval/text").plugin_data.plugin_name == "text"
+    (event,) = events.Tensors("eval/text")
+    assert event.step == 7
+    assert event.tensor_proto.string_val[0].decode() == "    # 1 *\n    ä\n", "as a block of code: no Markdown"
+
+
 def test_without_console_nothing_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     metrics = Metrics(tmp_path, console="nothing")
     metrics.write(1, {"a": 1.0})
