@@ -34,15 +34,16 @@ class Data(NamedTuple):
     classes: int | None  # how many; None where the targets are numbers
 
 
-def dataset(name: Name, held_out: float, rng: np.random.Generator) -> Data:
-    """The set of this name, split and standardized. held_out: the fraction that isn't learned from.
+def dataset(name: Name, held_out: float, rng: np.random.Generator, fold: int = 0, columns: bool = True) -> Data:
+    """The set of this name, split and standardized. held_out: the fraction that isn't learned from; fold: which one.
+    columns: each by itself; else all inputs are divided by one number, so that those of pictures stay comparable.
 
     Raises ValueError where there is no scikit-learn, and where nothing would be left on one side.
     """
     rows = read(name)
-    train, rest = split(rows, held_out, rng)
+    train, rest = split(rows, held_out, rng, fold)
     classes = None if rows.targets.ndim > 1 else int(rows.targets.max()) + 1
-    inputs = standardized(train.inputs, rest.inputs)
+    inputs = (standardized if columns else scaled)(train.inputs, rest.inputs)
     targets = standardized(train.targets, rest.targets) if classes is None else (train.targets, rest.targets)
     return Data(Labelled(inputs[0], targets[0]), Labelled(inputs[1], targets[1]), classes)
 
@@ -56,15 +57,22 @@ def read(name: Name) -> Labelled:
     return Labelled(inputs.astype(np.float32), numbers)
 
 
-def split(rows: Labelled, fraction: float, rng: np.random.Generator) -> tuple[Labelled, Labelled]:
-    """Training rows, and as many held out as `fraction` of all, in random order. Raises ValueError where either are
-    none."""
+def split(rows: Labelled, fraction: float, rng: np.random.Generator, fold: int = 0) -> tuple[Labelled, Labelled]:
+    """Training rows, and as many held out as `fraction` of all, in random order. By the same numbers of `rng`, those
+    held out in folds 0, 1, ... are other rows, as long as there are some, so that folds cross-validate: each row
+    is held out in one of n folds if the fraction is 1 / n. Raises ValueError where either are none, or there is no such
+    fold.
+    """
     n = len(rows.inputs)
-    held_out = round(n * fraction)
-    if not 0 < held_out < n:
-        raise ValueError(f"{fraction} of {n} rows are {held_out} held out and {n - held_out} to learn from: need both")
+    first, last = round(n * fraction * fold), round(n * fraction * (fold + 1))
+    if not 0 < last - first < n:
+        raise ValueError(
+            f"{fraction} of {n} rows are {last - first} held out and {n - last + first} to learn from: need both"
+        )
+    if last > n:
+        raise ValueError(f"fold: found {fold}, but with {fraction} of the rows in each there are {int(1 / fraction)}")
     order = rng.permutation(n)
-    train, rest = order[held_out:], order[:held_out]
+    train, rest = np.concatenate([order[last:], order[:first]]), order[first:last]
     return Labelled(*(column[train] for column in rows)), Labelled(*(column[rest] for column in rows))
 
 
@@ -75,6 +83,12 @@ def standardized(train: Array, rest: Array) -> tuple[Array, Array]:
     deviation[deviation == 0] = 1
     first, second = (((part - mean) / deviation).astype(np.float32) for part in (train, rest))
     return first, second
+
+
+def scaled(train: Array, rest: Array) -> tuple[Array, Array]:
+    """Both over the largest number of `train`."""
+    most = np.abs(train).max() or 1
+    return train / most, rest / most
 
 
 def _scikit_learn() -> ModuleType:

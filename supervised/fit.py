@@ -35,8 +35,9 @@ class Fitting:
     in the end and makes no whole batch waits for the next epoch.
 
     rows, held_out: columns [n, ...] each, as `trained`'s loss takes them; rate: the step size by progress, from 0 to 1
-    after `budget` updates; vary: what is learned from columns that were drawn, such as noise beside them; show:
-    pictures to look at. Raises ValueError where the rows make no batch, or none are held out.
+    after `budget` updates; vary: what is learned from columns that were drawn, such as noise beside them; augment: the
+    same, of rows that are learned from alone; show: pictures to look at. Raises ValueError where the rows make no
+    batch, or none are held out.
     """
 
     unit = "updates"
@@ -52,8 +53,10 @@ class Fitting:
         rng: np.random.Generator,
         vary: Vary = lambda rng, columns: columns,
         show: Callable[[], Mapping[str, Array]] = dict,
+        augment: Vary = lambda rng, columns: columns,
     ) -> None:
         self.trained, self.rows, self.held_out, self.vary, self.show = trained, rows, held_out, vary, show
+        self.augment = augment
         self.batch, self.rate, self.budget, self.rng = batch, rate, budget, rng
         self.size, _ = _count(f"rows in batches of {batch}", rows, batch), _count("held-out rows", held_out, 1)
         self.steps = self.epochs = 0  # updates, and whole epochs
@@ -75,7 +78,7 @@ class Fitting:
 
     def update(self) -> None:
         """Learn from the next batch."""
-        self.trained.update(self.rate(self.progress), *self.vary(self.rng, self.next()))
+        self.trained.update(self.rate(self.progress), *self.vary(self.rng, self.augment(self.rng, self.next())))
         self.steps += 1
 
     def next(self) -> list[Array]:

@@ -1,4 +1,4 @@
-"""Pictures to look at: many small ones as one."""
+"""Pictures to look at, many small ones as one; and pictures to learn from, never twice the same."""
 
 from __future__ import annotations
 
@@ -22,3 +22,14 @@ def tiled(pictures: Array, columns: int | None = None) -> Array:
         top, left = k // columns * (height + 1), k % columns * (width + 1)
         canvas[top : top + height, left : left + width] = picture.transpose(1, 2, 0)
     return canvas
+
+
+def shifted(pictures: Array, most: int, rng: np.random.Generator) -> Array:
+    """Pictures [n, C, H, W], each moved by up to `most` pixels up or down and left or right; what comes in is like the
+    edge. Every shift is as likely."""
+    height, width = pictures.shape[2:]
+    top, left = rng.integers(2 * most + 1, size=(2, len(pictures), 1))
+    padded = np.pad(pictures, ((0, 0), (0, 0), (most, most), (most, most)), "edge")
+    rows, columns = top + np.arange(height), left + np.arange(width)
+    index = np.arange(len(pictures))[:, None, None]
+    return padded[index, :, rows[:, :, None], columns[:, None, :]].transpose(0, 3, 1, 2)

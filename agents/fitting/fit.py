@@ -11,8 +11,9 @@ train/n_updates.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +22,7 @@ from agents.config import Experiment
 from agents.fitting.configs.fit import Fit
 from agents.maths.schedules import value as scheduled
 from agents.parts.networks import build
+from envs.api import Array
 from experiment.course import Course
 from experiment.seeding import Seeds
 from supervised.accelerate import device_of, pays_off, use_cpu
@@ -28,13 +30,20 @@ from supervised.datasets import Data, dataset
 from supervised.fit import Fitting
 from supervised.losses import LOSSES, accuracy
 from supervised.networks.predictor import Predictor
+from supervised.pictures import shifted
 from supervised.trained import Found, Trained
 
 
 def course(config: Fit, seeds: Seeds, make: Callable[[Experiment], Course]) -> Fitting:
     """Ready to begin. Raises ValueError where data, network and loss don't fit together, or there are no data."""
     use_cpu(config.threads)
-    data = shaped(dataset(config.data, config.held_out, seeds.generator("data", "held out")), config)
+    shift = config.learner.shift
+
+    def augmented(rng: np.random.Generator, columns: Sequence[Array]) -> Sequence[Array]:
+        return [shifted(columns[0], shift, rng), *columns[1:]] if shift else columns
+
+    rng = seeds.generator("data", "held out")
+    data = shaped(dataset(config.data, config.held_out, rng, config.fold, config.standardize), config)
     return Fitting(
         predictor(config, data, seeds),
         data.train,
@@ -43,6 +52,7 @@ def course(config: Fit, seeds: Seeds, make: Callable[[Experiment], Course]) -> F
         lambda progress: scheduled(config.learner.learning_rate, progress),
         config.steps,
         seeds.generator("learner", "batches"),
+        augment=augmented,
     )
 
 

@@ -189,6 +189,8 @@ def base_of(name: str, key: str) -> Base:
         return base._replace(config={"algorithm": base.config["algorithm"], "env": UNSEEN}, further=100_000)
     if name == "mccfr" and key.startswith(("runtime", "table")):  # its table grows already, and so in one place
         return MORE["mccfr_tree"]
+    if key == "learner.shift":
+        return base._replace(config=base.config | {"shape": [1, 2, 2]})
     if key == "evaluation.graded":
         return base._replace(config=base.config | {"game": "connect_four"})
     return base

@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from supervised.datasets import Array, Data, Labelled, Name, dataset, read, split, standardized
+from supervised.datasets import Array, Data, Labelled, Name, dataset, read, scaled, split, standardized
 
 SHAPES: dict[Name, tuple[int, int, int | None]] = {
     "breast_cancer": (569, 30, 2),
@@ -80,11 +80,27 @@ def test_a_split_loses_no_row_and_keeps_inputs_with_their_targets() -> None:
         np.testing.assert_array_equal(part.inputs[:, 0], part.targets)
 
 
+@pytest.mark.parametrize("n", [10, 13])
+def test_folds_hold_out_every_row_once(n: int) -> None:
+    rows = Labelled(np.arange(n, dtype=np.float32)[:, None], np.arange(n))
+    folds = [split(rows, 1 / 4, np.random.default_rng(0), fold) for fold in range(4)]
+    assert sorted(row for _, rest in folds for row in rest.targets) == list(range(n))
+    for train, rest in folds:
+        assert sorted([*train.targets, *rest.targets]) == list(range(n))
+    with pytest.raises(ValueError, match="fold: found 4, but with 0.25 of the rows in each there are 4"):
+        split(rows, 1 / 4, np.random.default_rng(0), 4)
+
+
 @pytest.mark.parametrize("fraction", [0.01, 0.99])
 def test_both_sides_need_rows(fraction: float) -> None:
     rows = Labelled(np.zeros((10, 1), np.float32), np.zeros(10, np.int64))
     with pytest.raises(ValueError, match="of 10 rows"):
         split(rows, fraction, np.random.default_rng(0))
+
+
+def test_what_is_divided_by_one_number_stays_comparable() -> None:
+    train, rest = scaled(np.array([[4.0, -8.0]]), np.array([[16.0, 2.0]]))
+    assert (train.tolist(), rest.tolist()) == ([[0.5, -1.0]], [[2.0, 0.25]])
 
 
 def test_a_column_that_is_constant_is_only_shifted() -> None:

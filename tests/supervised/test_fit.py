@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,18 @@ def test_an_epoch_takes_no_row_twice_and_the_next_one_another_order() -> None:
         assert len(epoch) == len(set(epoch)) == 20 and set(epoch) < set(X[:, 0].tolist())
     assert epochs[0] != epochs[1]
     assert noting.metrics()["train/epoch"] == 2
+
+
+def test_rows_are_augmented_where_they_are_learned_from_alone() -> None:
+    def zeros(rng: np.random.Generator, columns: Sequence[Array]) -> list[Array]:
+        return [np.zeros_like(column) for column in columns]
+
+    plain = fit()
+    blind = Fitting(linear(), (X, Y), HELD_OUT, 4, lambda p: 0.1, 400, np.random.default_rng(1), augment=zeros)
+    assert plain.evaluate() == blind.evaluate()
+    before = blind.trained.flat.weights()[:3]
+    blind.advance(3)
+    np.testing.assert_array_equal(blind.trained.flat.weights()[:3], before)
 
 
 def test_the_rate_follows_progress() -> None:

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agents.registry import parse
@@ -67,6 +68,21 @@ def test_a_loss_may_be_chosen_for_classes() -> None:
     assert after["eval/loss"] < 0.1 < before["eval/loss"] and after["eval/accuracy"] > 0.9
 
 
+def test_pictures_are_shifted_where_they_are_learned_from() -> None:
+    course = made(data="digits", shape=[1, 8, 8], standardize=False, learner={"shift": 1})
+    (drawn,) = course.augment(np.random.default_rng(0), [course.rows[0][:50]])
+    assert course.rows[0].max() == 1 and drawn.shape == (50, 1, 8, 8)
+    assert 0 < (drawn == course.rows[0][:50]).all((1, 2, 3)).sum() < 50
+    columns = [course.rows[0][:50]]
+    assert made(data="digits", shape=[1, 8, 8]).augment(np.random.default_rng(0), columns) is columns
+
+
+def test_a_fold_holds_out_other_rows() -> None:
+    one, other = made(), made(fold=1)
+    assert (one.held_out[0] != other.held_out[0]).any()
+    np.testing.assert_array_equal(one.trained.flat.weights(), other.trained.flat.weights())
+
+
 def test_seed_and_data_decide_the_rows_and_the_network() -> None:
     one, other = made(), made(seed=1)
     assert (one.rows[0] != other.rows[0]).any()
@@ -82,6 +98,7 @@ def test_seed_and_data_decide_the_rows_and_the_network() -> None:
         ({"network": {"torso": "nature_cnn"}}, "network.torso=nature_cnn wants pictures"),
         ({"shape": [1, 3]}, r"shape: found \[1, 3\], expected 4 numbers in all, as iris has"),
         ({"held_out": 0.001}, "0.001 of 150 rows"),
+        ({"fold": 5}, "fold: found 5"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(changes: dict[str, Any], told: str) -> None:
@@ -89,7 +106,10 @@ def test_what_does_not_fit_together_is_refused(changes: dict[str, Any], told: st
         made(**changes)
 
 
-@pytest.mark.parametrize("wrong", [{"data": "iriss"}, {"held_out": 0.0}, {"held_out": 1.0}, {"game": "kuhn_poker"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"learner": {"shift": 1}}, {"data": "iriss"}, {"held_out": 0.0}, {"held_out": 1.0}, {"game": "kuhn_poker"}],
+)
 def test_a_wrong_config_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         parse(FITS["fit"] | wrong)
