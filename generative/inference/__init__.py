@@ -1,0 +1,1 @@
+"""What follows from what was seen: by Markov chains, by optimization, and of programs. In numpy."""
