@@ -51,6 +51,7 @@ class Entry(NamedTuple):
 ALGORITHMS = {
     "ppo": Entry("agents.actor_critic.configs.ppo", "PPO", "agents.actor_critic.ppo"),
     "dqn": Entry("agents.value.configs.dqn", "DQN", "agents.value.dqn"),
+    "r2d2": Entry("agents.value.configs.r2d2", "R2D2", "agents.value.r2d2"),
     "nfq": Entry("agents.value.configs.nfq", "NFQ", "agents.value.nfq"),
     "ddpg": Entry("agents.actor_critic.configs.ddpg", "DDPG", "agents.actor_critic.ddpg"),
     "sac": Entry("agents.actor_critic.configs.sac", "SAC", "agents.actor_critic.sac"),

@@ -125,7 +125,7 @@ class TransformerOptions(Config):
     """steps that a layer looks back, this one counted; linear attention looks at all and computes so many at once"""
     norm: Literal["pre", "post"] = "pre"
     """normalize what a block reads, or what it puts out"""
-    positions: Literal["sinusoidal", "learned", "none"] = "sinusoidal"
+    positions: Literal["sinusoidal", "learned", "relative", "none"] = "sinusoidal"
     """how a step shows when it was"""
     attention: Literal["softmax", "linear"] = "softmax"
     """weigh steps by the softmax of products (Vaswani et al. 2017), or by products (Katharopoulos et al. 2020)"""

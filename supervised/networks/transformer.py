@@ -24,7 +24,9 @@ class CausalTransformer(nn.Module):
 
     attention: "softmax", or "linear", which sees the whole sequence through sums of constant size and for which the
     window is how many steps are computed at once. positions: "sinusoidal", by the steps since the sequence began;
-    "learned", by these modulo the window; or "none".
+    "learned", by these modulo the window; "relative", by how many steps ago it was: in each head a number for each age
+    is added to what the softmax is of (Raffel et al. 2020, https://arxiv.org/abs/1910.10683); or "none". Raises
+    ValueError for relative positions with linear attention, which has no softmax.
 
     Carry: time [B] int64, steps since the beginning; keys and values [B, layers, heads, window - 1, D] of the latest
     steps, newest last; linear: sums [B, layers, heads, D, D] of k v^T and norm [B, layers, heads, D] of k.
@@ -38,12 +40,15 @@ class CausalTransformer(nn.Module):
         heads: int,
         window: int,
         norm: Norm = "pre",
-        positions: Literal["sinusoidal", "learned", "none"] = "sinusoidal",
+        positions: Literal["sinusoidal", "learned", "relative", "none"] = "sinusoidal",
         attention: Literal["softmax", "linear"] = "softmax",
     ) -> None:
         super().__init__()
+        if positions == "relative" and attention == "linear":
+            raise ValueError("network.torso.positions=relative wants attention=softmax: linear attention has none")
         self.embed = nn.Linear(inputs, width)
         self.table = nn.Embedding(window, width) if positions == "learned" else None
+        self.ages = nn.Embedding(window, layers * heads) if positions == "relative" else None
         self.blocks = nn.ModuleList(TransformerBlock(width, heads, norm) for _ in range(layers))
         self.last = nn.LayerNorm(width) if norm == "pre" else nn.Identity()
         self.features, self.heads, self.window = width, heads, window
@@ -76,33 +81,42 @@ class CausalTransformer(nn.Module):
         look_at = self._sums if self.linear else self._kept
         kept: list[Carry] = []
         for layer, block in enumerate(self.blocks):
-            look = look_at({name: part[:, layer] for name, part in carry.items() if name != "time"}, time, kept.append)
+            held = {name: part[:, layer] for name, part in carry.items() if name != "time"}
+            look = look_at(layer, held, time, kept.append)
             x = block(x, look)
         carried = {name: torch.stack([layer[name] for layer in kept], 1) for name in kept[0]}
         return {"time": time[-1] + 1, **carried}, self.last(x)
 
-    def _kept(self, layer: Carry, time: Tensor, keep: Callable[[Carry], None]) -> Look:
+    def _kept(self, layer: int, held: Carry, time: Tensor, keep: Callable[[Carry], None]) -> Look:
         """Softmax attention to the steps of the window."""
         visible = reach(time, self.window, self.window - 1)
+        mask = visible if self.ages is None else torch.where(visible, self._by_age(layer, len(time)), -torch.inf)
 
         def look(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            keys, values = torch.cat([layer["keys"], k], 2), torch.cat([layer["values"], v], 2)
+            keys, values = torch.cat([held["keys"], k], 2), torch.cat([held["values"], v], 2)
             keep({"keys": keys[:, :, len(time) :], "values": values[:, :, len(time) :]})
-            return scaled_dot_product_attention(q, keys, values, attn_mask=visible)
+            return scaled_dot_product_attention(q, keys, values, attn_mask=mask)
 
         return look
 
-    def _sums(self, layer: Carry, time: Tensor, keep: Callable[[Carry], None]) -> Look:
+    def _by_age(self, layer: int, steps: int) -> Tensor:
+        """What relative positions add in each head, where step t of so many looks at those kept and at these: [heads,
+        steps, window - 1 + steps]."""
+        assert self.ages is not None
+        found = self.ages.weight.unflatten(1, (-1, self.heads))[:, layer]
+        return found[ages(steps, self.window - 1).clamp(0, self.window - 1)].permute(2, 0, 1)
+
+    def _sums(self, layer: int, held: Carry, time: Tensor, keep: Callable[[Carry], None]) -> Look:
         """Linear attention to these steps, and by their sums to those before."""
         visible = reach(time, len(time), 0)
         steps = torch.arange(len(time), device=time.device)[:, None]
-        older = (time > steps).T[:, None, :, None].to(layer["norm"].dtype)  # does a step see what was before these?
+        older = (time > steps).T[:, None, :, None].to(held["norm"].dtype)  # does a step see what was before these?
 
         def look(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             q, k = kernel(q), kernel(k)
-            sums, norm = layer["sums"], layer["norm"].unsqueeze(-1)
+            sums, norm = held["sums"], held["norm"].unsqueeze(-1)
             seen, still = k * visible[:, :, -1, :, None], older[:, :, -1]  # by the last step
-            keep({"sums": sums * still.unsqueeze(-1) + seen.mT @ v, "norm": layer["norm"] * still + seen.sum(2)})
+            keep({"sums": sums * still.unsqueeze(-1) + seen.mT @ v, "norm": held["norm"] * still + seen.sum(2)})
             return linear_attention(q, k, v, visible, older * (q @ sums), older * (q @ norm))
 
         return look
@@ -116,10 +130,15 @@ def since(first: Tensor, time: Tensor) -> Tensor:
     return torch.where(began >= 0, steps - began, steps + time)
 
 
+def ages(steps: int, before: int) -> Tensor:
+    """How long ago each of `before` steps and of the T behind them was, seen from those T: [T, before + T] int64, below
+    0 where it is yet to come."""
+    return torch.arange(steps)[:, None] - torch.arange(-before, steps)
+
+
 def reach(time: Tensor, window: int, before: int) -> Tensor:
     """What step t of T may see of `before` steps before them and the T themselves, [B, 1, T, before + T] bool: what is
     no later, of the same sequence, and within the window."""
-    steps = torch.arange(len(time), device=time.device)
-    age = steps[:, None] - torch.arange(-before, len(time), device=time.device)  # [T, before + T]
+    age = ages(len(time), before).to(time.device)
     oldest = time.clamp(max=window - 1).T[:, None, :, None]
     return (age >= 0) & (age <= oldest)

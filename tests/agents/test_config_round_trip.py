@@ -21,6 +21,7 @@ WORLDS: dict[str, dict[str, Any]] = {
     **{name: {"env": {"id": "CartPole-v1"}} for name in ("npg", "trpo", "q_actor_critic", "a2c", "impala")},
     **{name: {"env": {"id": "CartPole-v1"}} for name in ("behaviour_cloning", "dagger", "smile")},
     "nfq": {"env": {"id": "CartPole-v1"}},
+    "r2d2": {"env": {"id": "CartPole-v1"}},
     "ddpg": {"env": {"id": "P-v1"}},
     "sac": {"env": {"id": "P-v1"}},
     "world_models": {"env": {"id": "P-v1"}},

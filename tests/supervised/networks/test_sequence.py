@@ -23,6 +23,7 @@ MODELS: dict[str, Callable[[], SequenceModel]] = {
     "lstm": lambda: Recurrent("lstm", 3, 8, layers=2),
     "transformer": transformer,
     "post-norm": lambda: transformer(norm="post", positions="learned"),
+    "relative": lambda: transformer(positions="relative"),
     "linear": lambda: transformer(attention="linear"),
 }
 BOTH_WAYS: dict[str, Callable[[], SequenceModel]] = {

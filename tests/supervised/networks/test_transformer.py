@@ -55,7 +55,26 @@ def test_without_positions_a_window_knows_no_order() -> None:
     torch.manual_seed(0)
     x, first = torch.randn(5, 1, 2), torch.zeros(5, 1, dtype=torch.bool)
     order = [3, 1, 0, 2, 4]  # the last step looks at all of them
-    for positions in ("none", "learned", "sinusoidal"):
+    for positions in ("none", "learned", "relative", "sinusoidal"):
         network = CausalTransformer(2, 8, 1, 2, window=5, positions=positions)
         one, other = (network(network.initial(1), rows, first)[1][4] for rows in (x, x[order]))
         assert torch.allclose(one, other, atol=1e-5) == (positions == "none")
+
+
+def test_relative_positions_choose_by_age() -> None:
+    """A head that adds much to the step before the last one looks at nothing else, whatever was kept or is at hand."""
+    torch.manual_seed(0)
+    network = CausalTransformer(2, 8, 1, 2, window=5, positions="relative")
+    assert network.ages is not None
+    with torch.no_grad():
+        network.ages.weight.zero_()[2] = 1e3
+    x, first = torch.randn(7, 1, 2, requires_grad=True), torch.zeros(7, 1, dtype=torch.bool)
+    carry, _ = network(network.initial(1), x[:5], first[:5])
+    y = network(carry, x[5:], first[5:])[1]
+    (gradient,) = torch.autograd.grad(y[1].sum(), x)
+    assert (gradient.abs().sum((1, 2)) > 0).tolist() == [False, False, False, False, True, False, True]
+
+
+def test_linear_attention_has_no_softmax_to_add_to() -> None:
+    with pytest.raises(ValueError, match="relative wants attention=softmax"):
+        CausalTransformer(2, 8, 1, 2, window=5, positions="relative", attention="linear")
