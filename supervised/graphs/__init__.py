@@ -1,0 +1,1 @@
+"""Graphs: their matrices, trees and paths, and tours through points. In numpy."""
