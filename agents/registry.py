@@ -83,6 +83,9 @@ ALGORITHMS = {
     "behaviour_cloning": Entry(
         "agents.imitation.configs.behaviour_cloning", "BehaviourCloning", "agents.imitation.behaviour_cloning"
     ),
+    "maximum_entropy": Entry(
+        "agents.imitation.configs.maximum_entropy", "MaximumEntropy", "agents.imitation.maximum_entropy"
+    ),
     "dagger": Entry("agents.imitation.configs.dagger", "DAgger", "agents.imitation.dagger"),
     "smile": Entry("agents.imitation.configs.smile", "SMILe", "agents.imitation.smile"),
     "fit": Entry("agents.fitting.configs.fit", "Fit", "agents.fitting.fit"),

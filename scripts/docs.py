@@ -23,7 +23,7 @@ BLOCK = re.compile(r"(<!-- (?:options: (\w+) ?([\w.]*)|algorithms) -->\n).*?(<!-
 PAPER = re.compile(r"((?:(?:van|von|de) )?[A-Z][^(),;:\n]* \d{4}),\s+(https?://[^\s(),;]+)")
 RUN = re.compile(r"python scripts/train\.py (configs/\S+\.yaml)")
 
-APART = {"network.torso.": "networks.md"}
+APART = {"network.torso.": "networks.md", "rewards[].": "rewards.md"}
 
 
 def pages() -> dict[str, Path]:
@@ -67,7 +67,9 @@ def options(config: type[Config], under: str) -> str:
         return table(config, under)
     lines = table(config).splitlines()
     kept = [line for line in lines if not line.startswith(tuple(f"| `{key}" for key in APART))]
-    told = [f"\nThose of `{key}` are in [{page}]({page})." for key, page in APART.items()] * (len(kept) < len(lines))
+    told = [
+        f"\nThose of `{key}` are in [{page}]({page})." for key, page in APART.items() if f"| `{key}" in "\n".join(lines)
+    ]
     return "\n".join(kept + told)
 
 

@@ -43,7 +43,7 @@ def make(config: A2C, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     updates = config.steps / (config.rollout.steps * config.env.count)
     compiled = worth_compiling(config.compile, config.network, updates, device)
     learner = Learner(config, spec, seeds, device, compiled)
-    return fed(learner, config.rewards)
+    return fed(learner, config, spec, seeds)
 
 
 def policy(config: A2C, spec: Spec, device: torch.device) -> StochasticPolicy:

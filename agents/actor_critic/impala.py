@@ -78,7 +78,7 @@ def make(config: IMPALA, spec: Spec, seeds: Seeds, device: torch.device) -> Part
     updates = config.steps / (config.rollout.steps * config.env.count)
     compiled = worth_compiling(config.compile, config.network, updates, device)
     learner = Learner(config, spec, seeds, device, compiled)
-    return fed(learner, config.rewards)
+    return fed(learner, config, spec, seeds)
 
 
 ALGORITHM = Algorithm[IMPALA](make=make, actor=actor, policy=policy)

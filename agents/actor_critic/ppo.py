@@ -114,7 +114,7 @@ def make(config: PPO, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     updates = config.steps / config.learner.batch_size * config.learner.epochs
     compiled = worth_compiling(config.compile, config.network, updates, device)
     learner = Learner(config, spec, seeds, device, compiled)
-    return fed(learner, config.rewards)
+    return fed(learner, config, spec, seeds)
 
 
 ALGORITHM = Algorithm[PPO](make=make, actor=actor, policy=policy)

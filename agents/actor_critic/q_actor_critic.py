@@ -30,7 +30,7 @@ from agents.maths.schedules import value as scheduled
 from agents.maths.stochastic import stochastic
 from agents.parts.networks import torso_of
 from agents.parts.normalizer import Normalizer
-from agents.parts.on_policy import PolicyNetwork, StochasticPolicy, discounts
+from agents.parts.on_policy import PolicyNetwork, StochasticPolicy, discounts, log_prob_of
 from agents.parts.state import Assembled
 from agents.records import Round, Sample, Unroll, lived
 from envs.api import Array, Discrete, Spec
@@ -128,6 +128,10 @@ class Learner(Assembled):
     def at(self, setting: float | Schedule) -> float:
         return scheduled(setting, self.progress)
 
+    def log_prob(self, obs: Array, action: Array) -> Array:
+        """log pi(action | obs) [n] float32 of the policy as it is."""
+        return log_prob_of(self.family, self.network, obs, action)
+
     def metrics(self) -> Mapping[str, float]:
         means = {**self.critic.drain("train/"), **self.policy.drain("train/")}
         if not means:
@@ -145,7 +149,7 @@ class Learner(Assembled):
 def make(config: QActorCritic, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     updates = config.steps / (config.rollout.steps * config.env.count)
     learner = Learner(config, spec, seeds, device, pays_off(config.compile, updates, device))
-    return fed(learner, config.rewards)
+    return fed(learner, config, spec, seeds)
 
 
 def policy(config: QActorCritic, spec: Spec, device: torch.device) -> StochasticPolicy:

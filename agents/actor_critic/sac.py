@@ -150,7 +150,7 @@ class Learner(Assembled):
 def make(config: SAC, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     updates = config.steps * config.learner.updates_per_step
     learner = Learner(config, spec, seeds, device, pays_off(config.compile, updates, device))
-    models = make_rewards(config.rewards)
+    models = make_rewards(config, spec, seeds)
     replayed = replay(config.env, config.memory, config.learner, spec, seeds, config.steps, Rewards(models))
     return Parts(learner, *replayed, models)
 

@@ -95,11 +95,14 @@ def residual(mdp: MDP, values: Array, discount: float, temperature: float = 0.0)
     return sweep(mdp, discount, values=values, limit=1, in_place=False, temperature=temperature).change
 
 
-def finite_horizon(mdp: MDP, horizon: int, discount: float = 1.0, policy: Array | None = None) -> Array:
+def finite_horizon(
+    mdp: MDP, horizon: int, discount: float = 1.0, policy: Array | None = None, temperature: float = 0.0
+) -> Array:
     """V [horizon + 1, S] with so many steps to go, of a policy [S, A] or at best; with none it is 0."""
     values = np.zeros((horizon + 1, len(mdp.states)))
     for h in range(horizon):
-        values[h + 1] = sweep(mdp, discount, policy, values=values[h], limit=1, in_place=False).values
+        found = sweep(mdp, discount, policy, values=values[h], limit=1, in_place=False, temperature=temperature)
+        values[h + 1] = found.values
     return values
 
 

@@ -22,7 +22,7 @@ from agents.maths.schedules import value as scheduled
 from agents.maths.stochastic import stochastic
 from agents.parts.config import ActorCriticLearning
 from agents.parts.normalizer import Normalizer
-from agents.parts.on_policy import ActorCritic, Rows, explained_variance
+from agents.parts.on_policy import ActorCritic, Rows, explained_variance, log_prob_of
 from agents.parts.state import Assembled
 from agents.records import Round
 from envs.api import Array, Spec
@@ -88,6 +88,10 @@ class ActorCriticLearner(Assembled, Generic[C]):
             "value_loss": value_loss(value, rows.target),
             "entropy_loss": -self.family.entropy(outputs, rows.mask),
         }, {}
+
+    def log_prob(self, obs: Array, action: Array) -> Array:
+        """log pi(action | obs) [n] float32 of the policy as it is."""
+        return log_prob_of(self.family, self.network.policy, obs, action)
 
     def at(self, setting: float | Schedule) -> float:
         return scheduled(setting, self.progress)

@@ -174,6 +174,18 @@ class StochasticPolicy:
         self.flat.load(weights)
 
 
+@torch.no_grad()
+def log_prob_of(family: Stochastic, network: PolicyNetwork, obs: Array, action: Array) -> Array:
+    """log pi(action | obs) [n] float32 of a policy, all of whose actions are legal, on the host. Raises ValueError for
+    a torso that remembers: single steps don't tell what."""
+    if network.recalls:
+        raise ValueError("what a policy that remembers does can't be told of single steps: use another network.torso")
+    device = next(network.parameters()).device
+    outputs = network(torch.from_numpy(obs).to(device))
+    found: Array = family.log_prob(outputs, torch.from_numpy(action).to(device), None).cpu().numpy()
+    return found
+
+
 class Rows(NamedTuple):
     """What an update is made from, n rows on the learner's device."""
 

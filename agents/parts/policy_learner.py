@@ -21,7 +21,7 @@ from agents.maths.stochastic import stochastic
 from agents.parts.baselines import Baseline
 from agents.parts.config import PolicyLearning
 from agents.parts.normalizer import Normalizer
-from agents.parts.on_policy import PolicyNetwork, Rows, explained_variance, rows_of
+from agents.parts.on_policy import PolicyNetwork, Rows, explained_variance, log_prob_of, rows_of
 from agents.parts.state import Assembled
 from agents.records import Round, Unroll
 from envs.api import Array, Spec
@@ -59,6 +59,10 @@ class PolicyLearner(Assembled, Generic[C]):
         assert isinstance(rows.obs, Tensor), "its policy remembers nothing"
         self.baseline.fit(rows.obs, rows.target, self.at(self.config.baseline.learning_rate))
         self.updates += 1
+
+    def log_prob(self, obs: Array, action: Array) -> Array:
+        """log pi(action | obs) [n] float32 of the policy as it is."""
+        return log_prob_of(self.family, self.network, obs, action)
 
     def at(self, setting: float | Schedule) -> float:
         return scheduled(setting, self.progress)

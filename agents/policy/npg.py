@@ -37,7 +37,7 @@ class Learner(NaturalLearner[NPG]):
 def make(config: NPG, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     fits = config.steps / config.baseline.batch_size * config.baseline.epochs
     learner = Learner(config, spec, seeds, device, pays_off(config.compile, fits, device))
-    return fed(learner, config.rewards)
+    return fed(learner, config, spec, seeds)
 
 
 ALGORITHM = Algorithm[NPG](make=make, actor=actor, policy=policy)

@@ -97,7 +97,7 @@ class Learner(PolicyLearner[REINFORCE]):
 def make(config: REINFORCE, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     fits = config.steps / config.baseline.batch_size * config.baseline.epochs
     learner = Learner(config, spec, seeds, device, pays_off(config.compile, fits, device))
-    return fed(learner, config.rewards, in_turn)
+    return fed(learner, config, spec, seeds, in_turn)
 
 
 def actor(config: REINFORCE, index: int, incarnation: int) -> Actor:

@@ -50,7 +50,7 @@ class Learner(NaturalLearner[TRPO]):
 def make(config: TRPO, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     fits = config.steps / config.baseline.batch_size * config.baseline.epochs
     learner = Learner(config, spec, seeds, device, pays_off(config.compile, fits, device))
-    return fed(learner, config.rewards)
+    return fed(learner, config, spec, seeds)
 
 
 ALGORITHM = Algorithm[TRPO](make=make, actor=actor, policy=policy)

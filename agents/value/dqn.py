@@ -142,7 +142,7 @@ def found(loss: Tensor, weight: Tensor | None, q: Tensor, error: Tensor) -> Foun
 def make(config: DQN, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     updates = config.steps * config.learner.updates_per_step
     learner = Learner(config, spec, seeds, device, pays_off(config.compile, updates, device))
-    models, memory = make_rewards(config.rewards), config.memory
+    models, memory = make_rewards(config, spec, seeds), config.memory
     replayed = replay(
         config.env, memory, config.learner, spec, seeds, config.steps, Rewards(models), memory.prioritized
     )

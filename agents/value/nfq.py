@@ -133,7 +133,7 @@ def make(config: NFQ, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
     options = config.learner
     rounds = config.steps / (config.rollout.steps * config.env.count)
     compiled = pays_off(config.compile, rounds * options.refits * options.updates, device)
-    models = make_rewards(config.rewards)
+    models = make_rewards(config, spec, seeds)
     table = row_store(config.env, config.memory.capacity, options.discount, options.n_step, spec, Rewards(models))
     memory = Replay(table, Whole(), options.batch_size, seeds.generator("memory"))
     return Parts(Learner(config, spec, seeds, device, compiled), memory, EveryCollection(), models)

@@ -29,7 +29,8 @@ from tests.runs import ROOT, raw, spelt
 
 # What these do shows only where there is a screen, a cluster or a failure, see below, a game (test_wiring.py), or a
 # torso of their kind (test_torsos.py).
-APART = ("env.atari", "runtime", "evaluation.opponents", "network.torso.")
+# Those of reward models are read in tests/agents/experience/rewards/test_make.py.
+APART = ("env.atari", "runtime", "evaluation.opponents", "network.torso.", "rewards[].")
 
 
 def runs(name: str) -> list[Experiment]:

@@ -26,6 +26,7 @@ WORLDS: dict[str, dict[str, Any]] = {
     "sac": {"env": {"id": "P-v1"}},
     "world_models": {"env": {"id": "P-v1"}},
     "dynamic_programming": {"mdp": "gridworld"},
+    "maximum_entropy": {"mdp": "gridworld"},
     "tabular_prediction": {"mdp": "random_walk"},
     "tabular_control": {"mdp": "cliff_walking"},
     "fit": {"data": "iris"},

@@ -65,6 +65,8 @@ BY_HAND = {  # where another value is not to be guessed, or doesn't go alone
     "learner.tau": ["learner.target_interval=0", "learner.tau=0.01"],
     "mdp": ["mdp=two_state"],
     "memory.reward": ["memory.reward=false", "controller.world=real"],
+    "rewards[].demonstrations": ["rewards=[{kind: gail, demonstrations: logs/another}]"],
+    "rewards[].hidden": ["rewards=[{kind: gail, hidden: [8]}]"],
     "runtime.dashboard": ["runtime.dashboard=true", "runtime.kind=ray"],
     "runtime.address": ["runtime.address=auto", "runtime.kind=ray"],
     "runtime.mode": ["runtime.mode=asynchronous", "runtime.kind=ray"],
@@ -115,7 +117,8 @@ def guesses(section: Config, path: list[str], prefix: str = "") -> Iterator[str]
     name, *below = path
     if name.endswith("[]"):
         name = name.removesuffix("[]")
-        for possible in listed(type(section).model_fields[name].annotation):
+        known = listed(type(section).model_fields[name].annotation)
+        for possible in (section for section in known if below[0] in section.model_fields):
             for value in others(possible.model_fields[below[0]].annotation, None):
                 yield f"{prefix}{name}={json.dumps([filled(possible) | {below[0]: value}])}"
         return
@@ -354,6 +357,7 @@ MEANING = {  # with another value the run would go on, but what it saved would m
     "tabular_control": ["method", "episode_limit", "initial"],
     "dynamic_programming": ["mdp"],
     "behaviour_cloning": ["held_out", "normalize.clip", "demonstrations", "episodes"],
+    "maximum_entropy": ["mdp", "temperature", "features"],
     "dagger": ["normalize.clip", "expert", "memory.capacity"],
     "smile": ["normalize.clip", "learner.alpha", "policies"],
     "fit": ["held_out", "network.activation"],
@@ -385,6 +389,7 @@ NOTHING = {  # what nothing that is saved depends on
     "tabular_prediction": ["step_size", "discount"],
     "tabular_control": ["step_size", "epsilon", "discount", "planning"],
     "behaviour_cloning": ["learner.batch_size", "learner.regularization", "threads"],
+    "maximum_entropy": ["regularization", "tolerance", "discount"],
     "dagger": ["learner.decay", "learner.updates", "rollout.steps"],
     "smile": ["learner.updates", "learner.batch_size", "rollout.steps"],
     "dynamic_programming": ["method", "discount", "tolerance", "temperature"],
