@@ -58,7 +58,7 @@ def reached(seed: int, *changes: str) -> tuple[float, float]:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_who_learned_in_the_dream_gets_more_than_half_of_what_is_to_be_had(seed: int) -> None:
-    """.81, .91 and .57 were measured, where .8 is wanted of each: docs/world_models.md. Who sees codes alone gets .1."""
+    """.81, .91 and .57 were measured, .8 is wanted of each: docs/world_models.md. Who sees codes alone gets .1."""
     random, dreamt, real = learned(seed)[1], reached(seed)[0], reached(seed, "controller.world=real")[0]
     print(seed, f"random {random:.1f}, dream {dreamt:.1f}, real {real:.1f}: {(dreamt - random) / (real - random):.3f}")
     assert (dreamt - random) / (real - random) >= 0.5 and real - random > 50
