@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from experiment.checkpoint import save
-from scripts.soak import Broken, digest, disturbed, rounds
+from scripts.faults.trial import judge, run
+from scripts.soak import RUNS, Broken, digest, disturbed, request, rounds
 
 STATE = {"weights": np.arange(3, dtype=np.float32), "loop": {"returns": [1.0, 2.0]}, "metrics": {"offset": 17}}
 
@@ -34,10 +35,11 @@ def test_a_digest_tells_states_apart_but_not_by_what_the_clock_made(tmp_path: Pa
 @pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.parametrize("kind", ["local", "ray"])
-def test_a_disturbed_run_is_like_one_that_nobody_disturbed(kind: str, tmp_path: Path) -> None:
-    from scripts.faults.trial import judge, run
-    from scripts.soak import request
-
+def test_a_disturbed_run_is_like_one_that_nobody_disturbed(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = ("steps=2000", "env.count=2", "rollout.steps=16", "memory.start=256", "checkpoint.every=400")
+    monkeypatch.setitem(RUNS, "dqn", ("dqn/cartpole.yaml", *short, "network.hidden=[16]"))
     suffered = Counter[str]()
     judge(run(tmp_path, request("dqn", "local", 1, "whole"), 600), 0)
     disturbed(tmp_path, "dqn", kind, 1, random.Random(4), suffered)
