@@ -92,6 +92,7 @@ ALGORITHMS = {
     "autoencoder": Entry("agents.fitting.configs.autoencoder", "Autoencoder", "agents.fitting.autoencoder"),
     "vae": Entry("agents.fitting.configs.vae", "VAE", "agents.fitting.vae"),
     "language_model": Entry("agents.fitting.configs.language_model", "LanguageModel", "agents.fitting.language_model"),
+    "translation": Entry("agents.fitting.configs.translation", "Translation", "agents.fitting.translation"),
     "gan": Entry("agents.fitting.configs.gan", "GAN", "agents.fitting.gan"),
 }
 

@@ -365,6 +365,7 @@ MEANING = {  # with another value the run would go on, but what it saved would m
     "vae": ["held_out", "network.activation", "likelihood"],
     "gan": ["held_out", "generator.activation", "conditional"],
     "world_models": ["memory.window", "controller.sees", "codes.network.activation"],
+    "translation": ["held_out", "examples", "network.norm"],
     "language_model": ["held_out", "network.positions", "learner.batch_size"],
 }
 NOTHING = {  # what nothing that is saved depends on
@@ -398,6 +399,7 @@ NOTHING = {  # what nothing that is saved depends on
     "vae": ["learner.beta", "learner.free_bits"],
     "gan": ["learner.loss", "learner.penalty", "learner.turns", "learner.momentum"],
     "world_models": ["codes.learner.beta", "controller.rollouts", "controller.temperature", "controller.horizon"],
+    "translation": ["beam", "length_power", "learner.batch_size"],
     "language_model": ["carried", "learner.max_gradient_norm"],
 }
 
