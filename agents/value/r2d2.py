@@ -198,7 +198,7 @@ def half(carry: Carry, who: str) -> Carry:
 
 
 def make(config: R2D2, spec: Spec, seeds: Seeds, device: torch.device) -> Parts:
-    options, models = config.learner, make_rewards(config.rewards)
+    options, models = config.learner, make_rewards(config, spec, seeds)
     learner = Learner(config, spec, seeds, device, compiled=config.compile == "on")
     table = Sequences(
         config.memory.capacity, config.env.count, options.length, overlap=options.burn_in, rewards=Rewards(models)

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from supervised.optimize.evolution import CMAES, CrossEntropy, Evolution, Gaussian, NaturalEvolution
-from supervised.optimize.first_order import Adam, Gradient, Momentum, RMSProp, Rule, descend
+from supervised.optimize.first_order import Adam, Momentum, RMSProp, Rule, SteepestDescent, descend
 from supervised.optimize.objectives import Array, rosenbrock
 from supervised.optimize.second_order import bfgs, l_bfgs, newton, quasi_newton
 
 VALLEY, START, STEPS = rosenbrock(), np.array([-1.2, 1.0]), 4000
 RULES: dict[str, tuple[Rule, float]] = {  # the rate of 1, 2 and 5 times a power of ten by which it is there first
-    "gradient descent": (Gradient(), 0.002),
+    "gradient descent": (SteepestDescent(), 0.002),
     "momentum .9": (Momentum(), 0.002),
     "Nesterov": (Momentum(nesterov=True), 0.001),
     "RMSProp": (RMSProp(), 0.001),

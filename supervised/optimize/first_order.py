@@ -35,7 +35,7 @@ class Rule(Protocol):
 # Directions that follow the gradient
 
 
-class Gradient:
+class SteepestDescent:
     """u = g: gradient descent."""
 
     def begin(self, x: Array) -> State:

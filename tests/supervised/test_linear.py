@@ -16,7 +16,7 @@ from supervised.linear import (
     perceptron,
     ridge,
 )
-from supervised.optimize.first_order import Gradient, descend
+from supervised.optimize.first_order import SteepestDescent, descend
 from supervised.optimize.objectives import Array
 
 datasets = pytest.importorskip("sklearn.datasets")
@@ -83,7 +83,7 @@ def test_stopping_early_shrinks_as_a_penalty_does() -> None:
     """After k steps of gradient descent from 0 an eigen-direction of X'X has come 1 - (1 - rate l)^k of the way."""
     x, y = rows()
     values, axes = np.linalg.eigh(x.T @ x)
-    *_, stopped = descend(lambda w: x.T @ (x @ w - y), np.zeros(4), Gradient(), 0.02, 7)
+    *_, stopped = descend(lambda w: x.T @ (x @ w - y), np.zeros(4), SteepestDescent(), 0.02, 7)
     whole = axes.T @ least_squares(x, y)
     np.testing.assert_allclose(axes.T @ stopped, (1 - (1 - 0.02 * values) ** 7) * whole, atol=1e-12)
 

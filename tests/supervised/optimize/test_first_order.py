@@ -14,12 +14,12 @@ from supervised.optimize.first_order import (
     Adagrad,
     Adam,
     ArithmeticMomentum,
-    Gradient,
     Hypergradient,
     Momentum,
     NAdam,
     RMSProp,
     Rule,
+    SteepestDescent,
     Yogi,
     descend,
     exponential,
@@ -35,7 +35,7 @@ START = np.ones(2)
 @pytest.mark.parametrize(
     ("rule", "rate", "x"),
     [
-        (Gradient(), 0.1, [0.9, 0.81, 0.729]),
+        (SteepestDescent(), 0.1, [0.9, 0.81, 0.729]),
         (Momentum(0.9), 0.1, [0.9, 0.72, 0.486]),
         (Momentum(0.9, nesterov=True), 0.1, [0.81, 0.5751, 0.327321]),
         (Adagrad(), 0.1, [0.9, 0.833103527, 0.780456181]),
@@ -97,7 +97,7 @@ def test_arithmetic_momentum_weighs_the_newest_most() -> None:
 def test_a_hypergradient_raises_the_rate_while_gradients_agree() -> None:
     rates, rate = [], Hypergradient(0.01, 1e-4)
     path = []
-    for x in descend(BOWL.gradient, START, Gradient(), rate, 3):
+    for x in descend(BOWL.gradient, START, SteepestDescent(), rate, 3):
         rates.append(rate.rate)
         path.append(x[0])
     np.testing.assert_allclose(rates, [0.01, 0.019099, 0.0257481191], atol=1e-10)
@@ -130,7 +130,7 @@ def test_adam_ends_at_the_worst_point_where_amsgrad_ends_at_the_best() -> None:
 def test_rates_of_convergence(condition: float, plain: float, ball: float) -> None:
     """With the best constants: the error shrinks by (k - 1) / (k + 1), with momentum by (sqrt k - 1) / (sqrt k + 1)."""
     bowl, root = quadratic(np.diag([1.0, condition])), np.sqrt(condition)
-    *_, last, end = descend(bowl.gradient, START, Gradient(), 2 / (1 + condition), 60)
+    *_, last, end = descend(bowl.gradient, START, SteepestDescent(), 2 / (1 + condition), 60)
     assert np.linalg.norm(end) / np.linalg.norm(last) == pytest.approx(plain, abs=1e-6)
     path = list(descend(bowl.gradient, START, Momentum(((root - 1) / (root + 1)) ** 2), 4 / (1 + root) ** 2, 400))
     steps = np.log([np.linalg.norm(x) for x in path])
@@ -144,7 +144,7 @@ def test_gradient_descent_finds_the_shortest_solution_and_adagrad_another() -> N
     def gradient(x: Array) -> Array:
         return (row @ x - target) * row
 
-    *_, plain = descend(gradient, np.zeros(2), Gradient(), 0.05, 400)
+    *_, plain = descend(gradient, np.zeros(2), SteepestDescent(), 0.05, 400)
     *_, scaled = descend(gradient, np.zeros(2), Adagrad(), 1.0, 4000)
     np.testing.assert_allclose(plain, np.linalg.pinv(row[None]) @ [target], atol=1e-9)
     assert row @ scaled == pytest.approx(target, abs=1e-6) and np.linalg.norm(scaled) > np.linalg.norm(plain) + 0.1
@@ -154,11 +154,11 @@ def test_rates_by_step_and_noise() -> None:
     assert [inverse_time(1.0, 0.5)(t) for t in (0, 2)] == [1.0, 0.5]
     assert [geometric(1.0, 0.5)(t) for t in (0, 2)] == [1.0, 0.25]
     assert exponential(1.0, 0.5)(2) == pytest.approx(np.exp(-1))
-    *_, end = descend(BOWL.gradient, START, Gradient(), inverse_time(0.1, 1.0), 3)
+    *_, end = descend(BOWL.gradient, START, SteepestDescent(), inverse_time(0.1, 1.0), 3)
     assert end[0] == pytest.approx(0.9 * 0.95 * (1 - 0.1 / 3))
     with pytest.raises(ValueError, match="random generator"):
-        next(descend(BOWL.gradient, START, Gradient(), 0.1, 1, noise=0.1))
+        next(descend(BOWL.gradient, START, SteepestDescent(), 0.1, 1, noise=0.1))
     # Of x <- .9 x + noise the variance comes to .1^2 / (1 - .9^2): 4 standard errors of 20,000 correlated steps.
     rng = np.random.default_rng(0)
-    path = np.array(list(descend(quadratic(np.eye(1)).gradient, np.zeros(1), Gradient(), 0.1, 20_000, 0.1, rng)))
+    path = np.array(list(descend(quadratic(np.eye(1)).gradient, np.zeros(1), SteepestDescent(), 0.1, 20_000, 0.1, rng)))
     assert path.var() == pytest.approx(0.01 / 0.19, rel=4 * np.sqrt(2 * 10 / 20_000))
