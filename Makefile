@@ -67,4 +67,4 @@ golden: install
 # Runs stay: they cost time. The virtual environment goes with `rm -r .venv`.
 clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist *.egg-info
-	find agents envs experiment generative supervised scripts tests -name __pycache__ -prune -exec rm -rf {} +
+	find agents envs experiment generative supervised sparring scripts tests -name __pycache__ -prune -exec rm -rf {} +

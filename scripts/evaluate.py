@@ -24,13 +24,14 @@ from typing import TYPE_CHECKING, Any
 from experiment import extensions
 from experiment.extras import require
 from experiment.run import command
+from sparring.meeting import EPISODES, GAMES, LONGEST, ROWS, stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from envs.api import VectorEnv
 
-DEFAULTS = {"episodes": 100, "rows": 8, "max_episode_steps": 27_000, "games": 400, "workers": 1}
+DEFAULTS = {"episodes": EPISODES, "rows": ROWS, "max_episode_steps": LONGEST, "games": GAMES, "workers": 1}
 MOST = {"episodes": 10**7, "rows": 2**16, "max_episode_steps": 10**9, "games": 10**7, "workers": 1024}
 ALONE = ("env", "env_options", "episodes", "rows", "max_episode_steps", "gif")  # what goes with an environment only
 MATCHES = ("games", "openings", "time_limit", "workers", "sprt", "league", "plot")  # with matches only
@@ -145,11 +146,11 @@ def alone(asked: argparse.Namespace) -> Callable[[], None]:
     seed = asked.seed or 0
     seeds, env = Seeds(seed), world(asked, min(asked.rows, asked.episodes))
     policies = {name: contender(name, env.spec, asked.trust) for name in asked.agents}
-    stage = world(asked, 1, render=True) if asked.gif else None
-    if stage is not None:
-        stage.reset(seed)
+    filmed = world(asked, 1, render=True) if asked.gif else None
+    if filmed is not None:
+        filmed.reset(seed)
         try:
-            stage.render()
+            filmed.render()
         except Exception as error:  # the world's own, such as of a package that draws and isn't there
             raise ValueError(f"--gif: {env.spec.name} can't be drawn: {error}") from error
 
@@ -163,11 +164,11 @@ def alone(asked: argparse.Namespace) -> Callable[[], None]:
         if asked.json:
             played = {"env": env.spec.name, "episodes": asked.episodes, "seed": seed, "rows": env.count}
             write(asked.json, played | {"contenders": record(standings)})
-        if stage is not None:
+        if filmed is not None:
             import imageio.v3
 
             name, policy = next(iter(policies.items()))
-            pictures = film(policy, stage, seed, seeds.generator("act", name))
+            pictures = film(policy, filmed, seed, seeds.generator("act", name))
             imageio.v3.imwrite(asked.gif, pictures, extension=".gif", duration=1000 / 30, loop=0)
             print(f"{asked.gif} shows {len(pictures)} steps of {name}")
 
@@ -175,24 +176,8 @@ def alone(asked: argparse.Namespace) -> Callable[[], None]:
 
 
 def world(asked: argparse.Namespace, count: int, render: bool = False) -> VectorEnv:
-    """The environment asked for: as the first agent's run has it, or the bare id where that is another one."""
-    from agents.config import Environment
-    from agents.contenders import directory, home
-    from agents.experience.rollout import make_env
-    from experiment.config import check
-
-    first = asked.agents[0]
-    env = home(first)
-    if asked.env is not None:
-        other = check(Environment, {"id": asked.env, "atari": {} if asked.env.startswith("ALE/") else None})
-        env = env if env is not None and env.id == other.id else other
-    if env is None:
-        if first not in ("random", "scripted") and not first.startswith("sb3:"):
-            directory(first)
-        raise ValueError(f"--env or --game is needed: {first} does not say where it was trained")
-    if asked.env_options is not None:
-        env = check(Environment, env.model_dump(mode="json") | {"options": asked.env_options})
-    return make_env(env, count, render, asked.max_episode_steps)
+    """`count` rows of the environment asked for. Raises ValueError."""
+    return stage(asked.agents[0], asked.env, asked.env_options, count, asked.max_episode_steps, render)
 
 
 def together(asked: argparse.Namespace, game: str) -> Callable[[], None]:

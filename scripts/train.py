@@ -1,5 +1,7 @@
 """Train an agent: python scripts/train.py CONFIG.yaml [key=value ...] [--run-dir DIR] [--resume] [--dry-run] [--debug]
 
+A config of configs/ goes by its name, too: `train.py ppo/cartpole`.
+
 Every key of the config can be overridden: learner.learning_rate=1e-3 runtime.kind=ray runtime.actors=4.
 `train.py CONFIG.yaml --help` lists the keys of that config's algorithm; with --debug the run takes seconds. With
 --import MODULE code of your own may bring environments, games and algorithms.
@@ -9,8 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import ExitStack, closing
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from experiment import extensions
 from experiment.config import ConfigError, describe, dump, override, read
 from experiment.metrics import number
 from experiment.run import command
+from sparring.training import Over, carry_out, located, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,6 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     asked = arguments(argv)
     try:
         extensions.load(asked.imports)
+        asked.config = None if asked.config is None else located(asked.config)
         if asked.help:
             explain(asked.config)
             return 0
@@ -114,39 +117,22 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train(config: Experiment, asked: argparse.Namespace) -> int:
-    from agents.admission import admit
-    from agents.courses.record import changes, save
-    from agents.restore import doubting, go_on, load_checkpoint
     from envs.api import EnvError
     from experiment.checkpoint import CheckpointError
-    from experiment.course import Failure, drive, is_over
+    from experiment.course import Failure
     from experiment.origin import told
-    from experiment.run import Run, RunError, exit_code, new_directory
+    from experiment.run import RunError, exit_code, new_directory
 
     kind = "debug-" if asked.debug else ""
-    directory, state = asked.run_dir or new_directory(f"{kind}{config.algorithm}-{asked.config.stem}"), None
-    allowed: list[str] = []
+    directory = asked.run_dir or new_directory(f"{kind}{config.algorithm}-{asked.config.stem}")
     before = told(directory)
+    shown: Shown = "nothing" if asked.quiet else "lines" if asked.lines else "tables"
     with ExitStack() as stack:
         try:
-            if asked.resume:
-                saved, state, about = load_checkpoint(directory / "checkpoints")
-                forbidden, allowed = changes(config, saved, about)
-                if forbidden:
-                    raise ConfigError(forbidden)
-                with doubting(about["path"]):
-                    over = is_over(directory, state, about["steps"], config.steps)
-                if over:
-                    print(f"{about['path']} has made all {config.steps} steps; to go on, set steps to more")
-                    return 0
-            admit(config)
-            from agents.wiring import build, program, timetable  # and torch
-
-            course = stack.enter_context(closing(build(config)))
-            if state is not None:
-                go_on(course, state, about)
-            shown: Shown = "nothing" if asked.quiet else "lines" if asked.lines else "tables"
-            run = stack.enter_context(Run(directory, dump(config), asked.resume, shown))
+            ready = prepare(stack, config, directory, asked.resume, shown)
+        except Over as over:
+            print(over)
+            return 0
         except (ValueError, MemoryError, ConnectionError, EnvError, RunError, CheckpointError) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
@@ -155,14 +141,14 @@ def train(config: Experiment, asked: argparse.Namespace) -> int:
             print(f"debug: {' '.join(debugged(config))}", flush=True)
         if before:
             print(f"trained before by {before}", flush=True)
-        if allowed:
-            print("\n".join(["resumed with changes:", *allowed]), flush=True)
-        keep = partial(save, run, config, program=program(course))
+        if ready.allowed:
+            print("\n".join(["resumed with changes:", *ready.allowed]), flush=True)
         try:
-            drive(course, run, timetable(config), keep, state)
+            carry_out(ready, config)
         except (RunError, Failure) as error:
             print(f"error: {error}", file=sys.stderr)
             return 2 if isinstance(error, RunError) else 1
+        course, run = ready.course, ready.run
         made = f"{course.steps} of {config.steps} steps"
         if course.steps > config.steps:
             made = f"{course.steps} steps, as collections are whole, where {config.steps} were asked for,"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("agents", "envs", "experiment", "generative", "supervised")
+PACKAGES = ("agents", "envs", "experiment", "generative", "sparring", "supervised")
 LINT_IMPORTS = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
 
 # What a requirement of pyproject.toml is called in an import statement, where that differs.
@@ -195,7 +195,11 @@ FAMILIES = (
     "maths",
 )
 BREAKS = {
-    "layers": [("experiment/run.py", "import agents.api"), ("supervised/fit.py", "import envs.api")],
+    "layers": [
+        ("experiment/run.py", "import agents.api"),
+        ("supervised/fit.py", "import envs.api"),
+        ("agents/wiring.py", "import sparring.training"),
+    ],
     "floors": [
         ("agents/registry.py", "def driver():\n    import agents.wiring"),
         ("agents/arena/match.py", "import agents.entrants"),
@@ -246,6 +250,7 @@ LAWFUL = {
     "experiment/events.py": "import tensorboard",
     "experiment/run.py": "",
     "generative/vae.py": "import supervised.fit",
+    "sparring/training.py": "import agents.wiring",
     "supervised/datasets.py": "def load():\n    import sklearn",
     "supervised/fit.py": "import torch",
 }

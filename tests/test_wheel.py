@@ -95,7 +95,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def ours() -> set[str]:
     files = (file for package in PACKAGES for file in (ROOT / package).rglob("*"))
-    return {str(file.relative_to(ROOT)) for file in files if file.is_file() and "__pycache__" not in file.parts}
+    kept = {str(file.relative_to(ROOT)) for file in files if file.is_file() and "__pycache__" not in file.parts}
+    return kept | {f"sparring/{file.relative_to(ROOT)}" for file in (ROOT / "configs").glob("*/*.yaml")}
 
 
 @pytest.mark.slow
