@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from agents.api import Algorithm
 from agents.config import Experiment
 from agents.fitting.configs.autoencoder import Autoencoder
-from agents.maths.schedules import value as scheduled
 from agents.parts.coding import coders, compared
+from agents.parts.fitted import fitted
 from envs.api import Array
 from experiment.course import Course
 from experiment.seeding import Seeds
@@ -46,17 +46,8 @@ def course(config: Autoencoder, seeds: Seeds, build: Callable[[Experiment], Cour
             back = trained.flat.module(torch.from_numpy(seen).to(trained.state.parameters.device)).cpu().numpy()
         return compared(x, seen, back)
 
-    return Fitting(
-        trained,
-        [data.train.inputs],
-        [data.held_out.inputs],
-        config.learner.batch_size,
-        lambda progress: scheduled(config.learner.learning_rate, progress),
-        config.steps,
-        seeds.generator("learner", "batches"),
-        shown,
-        show,
-    )
+    rows, held_out = [data.train.inputs], [data.held_out.inputs]
+    return fitted(config, seeds, trained, rows, held_out, vary=shown, show=show)
 
 
 def autoencoder(config: Autoencoder, data: Examples, seeds: Seeds) -> Trained:

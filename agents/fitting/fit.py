@@ -20,7 +20,7 @@ from torch import Tensor
 from agents.api import Algorithm
 from agents.config import Experiment
 from agents.fitting.configs.fit import Fit
-from agents.maths.schedules import value as scheduled
+from agents.parts.fitted import fitted
 from agents.parts.networks import build
 from envs.api import Array
 from experiment.course import Course
@@ -44,16 +44,7 @@ def course(config: Fit, seeds: Seeds, make: Callable[[Experiment], Course]) -> F
 
     rng = seeds.generator("data", "held out")
     data = shaped(dataset(config.data, config.held_out, rng, config.fold, config.standardize), config)
-    return Fitting(
-        predictor(config, data, seeds),
-        data.train,
-        data.held_out,
-        config.learner.batch_size,
-        lambda progress: scheduled(config.learner.learning_rate, progress),
-        config.steps,
-        seeds.generator("learner", "batches"),
-        augment=augmented,
-    )
+    return fitted(config, seeds, predictor(config, data, seeds), data.train, data.held_out, augment=augmented)
 
 
 def shaped(data: Data, config: Fit) -> Data:

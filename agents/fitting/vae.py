@@ -16,8 +16,8 @@ import torch
 from agents.api import Algorithm
 from agents.config import Experiment
 from agents.fitting.configs.vae import VAE
-from agents.maths.schedules import value as scheduled
 from agents.parts.coding import coders, compared, variational
+from agents.parts.fitted import fitted
 from envs.api import Array
 from experiment.course import Course
 from experiment.seeding import Seeds
@@ -57,17 +57,8 @@ def course(config: VAE, seeds: Seeds, build: Callable[[Experiment], Course]) -> 
         pictures = {"samples": tiled(made), "interpolation": tiled(line, 10)} if made.ndim == 4 else {}
         return {**compared(x.cpu().numpy(), back), **pictures}
 
-    return Fitting(
-        trained,
-        [data.train.inputs],
-        [data.held_out.inputs],
-        config.learner.batch_size,
-        lambda progress: scheduled(config.learner.learning_rate, progress),
-        config.steps,
-        seeds.generator("learner", "batches"),
-        varied,
-        show,
-    )
+    rows, held_out = [data.train.inputs], [data.held_out.inputs]
+    return fitted(config, seeds, trained, rows, held_out, vary=varied, show=show)
 
 
 ALGORITHM = Algorithm[VAE](course=course)

@@ -77,6 +77,16 @@ def test_pictures_are_shifted_where_they_are_learned_from() -> None:
     assert made(data="digits", shape=[1, 8, 8]).augment(np.random.default_rng(0), columns) is columns
 
 
+@pytest.mark.slow
+def test_a_compiled_fit_is_the_plain_one() -> None:
+    plain, compiled, other = made(compile="off"), made(compile="on"), made(compile="off", seed=1)
+    for course in (plain, compiled, other):
+        for _ in range(20):
+            course.update()
+    np.testing.assert_allclose(compiled.trained.flat.weights(), plain.trained.flat.weights(), rtol=0, atol=1e-5)
+    assert not np.allclose(other.trained.flat.weights(), plain.trained.flat.weights(), atol=1e-2)
+
+
 def test_a_fold_holds_out_other_rows() -> None:
     one, other = made(), made(fold=1)
     assert (one.held_out[0] != other.held_out[0]).any()
