@@ -1,4 +1,4 @@
-"""Small data sets that ship with scikit-learn, as rows to learn from and rows to measure by.
+"""Small data sets that ship with scikit-learn, and one's own arrays, as rows to learn from and rows to measure by.
 
     data = dataset("digits", held_out=0.2, rng=np.random.default_rng(0))
     data.train.inputs     # [1437, 64] float32
@@ -10,6 +10,7 @@ Which rows are held out is up to `rng` alone. scikit-learn is loaded when a set 
 
 from __future__ import annotations
 
+import zipfile
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
@@ -34,7 +35,7 @@ class Data(NamedTuple):
     classes: int | None  # how many; None where the targets are numbers
 
 
-def dataset(name: Name, held_out: float, rng: np.random.Generator, fold: int = 0, columns: bool = True) -> Data:
+def dataset(name: str, held_out: float, rng: np.random.Generator, fold: int = 0, columns: bool = True) -> Data:
     """The set of this name, split and standardized. held_out: the fraction that isn't learned from; fold: which one.
     columns: each by itself; else all inputs are divided by one number, so that those of pictures stay comparable.
 
@@ -48,13 +49,39 @@ def dataset(name: Name, held_out: float, rng: np.random.Generator, fold: int = 0
     return Data(Labelled(inputs[0], targets[0]), Labelled(inputs[1], targets[1]), classes)
 
 
-def read(name: Name) -> Labelled:
-    """All rows of a set, as they were measured."""
+def read(name: str) -> Labelled:
+    """All rows of a set, as they were measured; or those in a file of arrays, FILE.npz. Raises ValueError where there
+    is no such file, or it holds something else."""
+    if name.endswith(".npz"):
+        return _arrays(name)
     loader = getattr(_scikit_learn(), f"load_{name}")
     options = {"scaled": False} if name == "diabetes" else {}  # else it comes standardized by all rows
     inputs, targets = loader(return_X_y=True, **options)
     numbers = targets.astype(np.float32)[:, None] if name == "diabetes" else targets.astype(np.int64)
     return Labelled(inputs.astype(np.float32), numbers)
+
+
+def _arrays(file: str) -> Labelled:
+    """`inputs` [n, ...], each row in a line; and `targets`, of integers [n] classes, else numbers [n] or [n, D]."""
+    try:
+        with np.load(file) as found:
+            inputs, targets = found["inputs"], found["targets"]
+        inputs = inputs.reshape(len(inputs), -1).astype(np.float32)
+    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{file} can't be read as arrays `inputs` and `targets`: {error}") from error
+    classes = targets.dtype.kind in "iu" and targets.ndim == 1
+    if not classes:
+        targets = targets.reshape(len(targets), -1) if targets.ndim and targets.dtype.kind in "fiu" else targets
+    if len(inputs) != len(np.atleast_1d(targets)) or not (classes or targets.ndim == 2):
+        raise ValueError(
+            f"{file}: targets are {targets.dtype} {list(targets.shape)} beside {len(inputs)} inputs; expected as many, "
+            "of integers (classes) or floating-point numbers"
+        )
+    if classes and targets.min(initial=0) < 0:
+        raise ValueError(f"{file}: a class is {targets.min()}; expected 0 and more")
+    if not (np.isfinite(inputs).all() and np.isfinite(targets).all()):
+        raise ValueError(f"{file}: a number is not finite")
+    return Labelled(inputs, targets.astype(np.int64 if classes else np.float32))
 
 
 def split(rows: Labelled, fraction: float, rng: np.random.Generator, fold: int = 0) -> tuple[Labelled, Labelled]:

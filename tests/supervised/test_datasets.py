@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import get_args
+from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -112,3 +113,42 @@ def test_what_is_missing_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(ValueError, match=r"scikit-learn.*pip install 'sparring\[data\]'"):
         dataset("iris", 0.2, np.random.default_rng(0))
+
+
+def saved(tmp_path: Path, **arrays: Any) -> str:
+    np.savez(tmp_path / "own.npz", **arrays)
+    return str(tmp_path / "own.npz")
+
+
+def test_arrays_of_ones_own_are_read(tmp_path: Path) -> None:
+    pictures, classes = np.arange(24, dtype=np.uint8).reshape(6, 1, 2, 2), np.array([0, 2, 1, 0, 1, 2], np.int8)
+    rows = read(saved(tmp_path, inputs=pictures, targets=classes))
+    assert (rows.inputs.dtype.name, rows.inputs.shape, rows.targets.dtype.name) == ("float32", (6, 4), "int64")
+    np.testing.assert_array_equal(rows.targets, classes)
+    file = saved(tmp_path, inputs=pictures, targets=np.arange(6.0))
+    assert read(file).targets.tolist() == [[0], [1], [2], [3], [4], [5]]
+    assert dataset(file, 0.5, np.random.default_rng(0)).classes is None
+
+
+@pytest.mark.parametrize(
+    ("arrays", "told"),
+    [
+        ({"inputs": np.zeros((3, 1))}, "can't be read as arrays `inputs` and `targets`: .*targets"),
+        ({"inputs": np.zeros((3, 1)), "targets": np.zeros(2, int)}, r"int64 \[2\] beside 3 inputs"),
+        ({"inputs": np.zeros((3, 1)), "targets": np.array(["a", "b", "c"])}, "floating-point numbers"),
+        ({"inputs": np.array(["a", "b"]), "targets": np.zeros(2, int)}, "can't be read"),
+        ({"inputs": np.zeros((3, 1)), "targets": np.array([0, 1, -1])}, "a class is -1"),
+        ({"inputs": np.full((3, 1), np.nan), "targets": np.zeros(3, int)}, "not finite"),
+        ({"inputs": np.zeros((3, 1)), "targets": np.array(["a", 1, None], object)}, "can't be read"),
+    ],
+)
+def test_what_is_wrong_with_arrays_is_told(arrays: dict[str, Any], told: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=told):
+        read(saved(tmp_path, **arrays))
+
+
+def test_files_that_hold_no_arrays_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.npz").write_text("no archive")
+    for file in ("text.npz", "nowhere.npz"):
+        with pytest.raises(ValueError, match=f"{file} can't be read"):
+            read(str(tmp_path / file))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from agents.config import NetworkOptions
 from agents.fitting.configs.data import BatchLearner, OfData
@@ -24,8 +24,9 @@ class FitLearner(BatchLearner):
 class Fit(OfData):
     algorithm: Literal["fit"] = "fit"
     """a network that predicts, fitted to a data set"""
-    data: Fixed[Name]
-    """the data set, one of those that ship with scikit-learn; diabetes has numbers to predict, the others classes"""
+    data: Fixed[Name | Annotated[str, Field(pattern=r"\.npz$")]]
+    """the data set, one of those that ship with scikit-learn; diabetes has numbers to predict, the others classes. Or a
+    file of numpy's, FILE.npz, with arrays inputs and targets: integers [n] are classes"""
     fold: Fixed[Natural] = 0
     """which rows are held out: with held_out of 1 / n, folds 0 to n - 1 of one seed hold out each row once"""
     standardize: Fixed[bool] = True

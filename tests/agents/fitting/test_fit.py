@@ -14,6 +14,7 @@ from agents.wiring import build
 from experiment.config import ConfigError
 from scripts.evaluate import main as evaluate
 from scripts.train import main
+from supervised.datasets import read
 from supervised.fit import Fitting
 from tests.runs import FITS, ROOT, assert_same_run, lines, train
 
@@ -85,6 +86,13 @@ def test_a_compiled_fit_is_the_plain_one() -> None:
             course.update()
     np.testing.assert_allclose(compiled.trained.flat.weights(), plain.trained.flat.weights(), rtol=0, atol=1e-5)
     assert not np.allclose(other.trained.flat.weights(), plain.trained.flat.weights(), atol=1e-2)
+
+
+def test_arrays_of_ones_own_are_learned(tmp_path: Path) -> None:
+    rows = read("iris")
+    np.savez(tmp_path / "own.npz", inputs=rows.inputs, targets=rows.targets)
+    assert made(data=str(tmp_path / "own.npz")).evaluate() == made().evaluate()
+    assert train(FITS["fit"] | {"data": str(tmp_path / "nowhere.npz")}, tmp_path / "run") == 2
 
 
 def test_a_fold_holds_out_other_rows() -> None:
