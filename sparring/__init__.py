@@ -11,16 +11,35 @@ The command-line scripts stand on the same functions. Nothing heavy is loaded be
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from sparring.neighbours import require_ours
 
 require_ours()  # before anything of these packages is imported
 
-from envs.check import check_env as check_env  # noqa: E402
 from experiment.config import ConfigError as ConfigError  # noqa: E402
 from sparring.meeting import evaluate as evaluate  # noqa: E402
 from sparring.meeting import match as match  # noqa: E402
-from sparring.trained_run import TrainedRun as TrainedRun  # noqa: E402
-from sparring.trained_run import load as load  # noqa: E402
 from sparring.training import configured as configured  # noqa: E402
 from sparring.training import train as train  # noqa: E402
 from sparring.training import use as use  # noqa: E402
+
+if TYPE_CHECKING:
+    from envs.check import check_env as check_env
+    from sparring.trained_run import TrainedRun as TrainedRun
+    from sparring.trained_run import load as load
+
+LATER = ("TrainedRun", "check_env", "load")  # they need numpy, and a command's --help doesn't
+
+
+def __getattr__(name: str) -> Any:
+    if name not in LATER:
+        raise AttributeError(f"module 'sparring' has no attribute {name!r}")
+    from envs.check import check_env
+    from sparring.trained_run import TrainedRun, load
+
+    return {"TrainedRun": TrainedRun, "check_env": check_env, "load": load}[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *LATER})

@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agents.registry import parse
 from experiment import extensions
 from experiment.config import ConfigError, override, read
 
@@ -113,6 +112,8 @@ def train(
 
 def configured(config: str | Path | Mapping[str, Any], **overrides: Any) -> Experiment:
     """The effective config that `train` would use. Raises ConfigError."""
+    from agents.registry import parse
+
     raw = config if isinstance(config, Mapping) else read(located(config))
     return parse(override(raw, list(_assignments(overrides))))
 

@@ -64,8 +64,8 @@ def done(command: list[str], cwd: Path) -> str:
 
 def built(project: str, root: Path) -> Path:
     """The wheel of the clone's packages under this pyproject.toml, made in a copy: the clone keeps no build/."""
-    for package in PACKAGES:
-        shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for package in (*PACKAGES, "configs"):  # sparring/configs stays the link that it is
+        shutil.copytree(ROOT / package, root / package, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("README.md", "LICENSE"):
         shutil.copy(ROOT / name, root)
     (root / "pyproject.toml").write_text(project)
