@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import signal
 import socket
 import threading
 from collections import OrderedDict
@@ -25,6 +26,8 @@ from agents.play.view import View, view
 from experiment.seeding import Seeds
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from fastapi import FastAPI
 
 LOOPBACK = "127.0.0.1"
@@ -185,7 +188,7 @@ async def aside(work: Callable[[], View]) -> View:
 def serve(table: GameTable, seeds: Seeds, port: int, ready: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM. port: 0 for a free one; `ready` is told the address.
 
-    Raises ValueError if the port is taken or the server is not installed.
+    Raises ValueError if the port is taken or the server is not installed, KeyboardInterrupt after SIGINT.
     """
     try:
         import uvicorn
@@ -212,4 +215,13 @@ def serve(table: GameTable, seeds: Seeds, port: int, ready: Callable[[str], None
             timeout_graceful_shutdown=1,
         )
         ready(f"http://{LOOPBACK}:{port}/")
-        uvicorn.Server(config).run(sockets=[listening])
+        asked: list[int] = []
+
+        class Server(uvicorn.Server):
+            def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+                asked.append(sig)
+                super().handle_exit(sig, frame)
+
+        Server(config).run(sockets=[listening])
+        if signal.SIGINT in asked:  # which asyncio loses if the server has nothing left to wait for
+            raise KeyboardInterrupt

@@ -33,6 +33,8 @@ WORLDS: dict[str, dict[str, Any]] = {
     "autoencoder": {"data": "digits"},
     "vae": {"data": "digits"},
     "gan": {"data": "ring"},
+    "language_model": {"data": "markov"},
+    "translation": {"data": "dates"},
     "bandit": {},
 }
 GAME = {"game": "kuhn_poker"}

@@ -21,9 +21,9 @@ ENTERS = {  # an environment, a match, a match with search
     **dict.fromkeys(["reinforce", "reinforce_mean", "npg", "npg_continuous", "trpo", "trpo_continuous"], ("env",)),
     **dict.fromkeys(["q_actor_critic", "q_actor_critic_masked", "a2c", "a2c_continuous", "impala"], ("env",)),
     **dict.fromkeys(
-        ["ppo", "ppo_continuous", "ppo_masked", "ppo_gru", "ppo_transformer", "dqn", "ddpg", "td3", "atari"], ("env",)
+        ["ppo", "ppo_continuous", "ppo_masked", "ppo_gru", "ppo_transformer", "dqn", "dqn_quantiles", "r2d2"], ("env",)
     ),
-    **dict.fromkeys(["sac", "sac_discrete", "nfq", "nfq_restarted"], ("env",)),
+    **dict.fromkeys(["ddpg", "td3", "sac", "sac_discrete", "atari", "nfq", "nfq_restarted"], ("env",)),
     **dict.fromkeys([*CLONES, "dagger", "dagger_continuous", "smile"], ("env",)),
     **dict.fromkeys(["ppo_game", "dqn_game", *SOLVERS], ("game",)),
     "alphazero": ("game", "search"),

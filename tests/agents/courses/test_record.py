@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def resumed(name: str, run: Path, capsys: pytest.CaptureFixture[str]) -> tuple[i
     code = train(BASES[name].config, run, "--resume", f"steps={BASES[name].further}")
     out, err = capsys.readouterr()
     lines = out.splitlines()
-    said = lines[lines.index("resumed with changes:") + 1 : -1] if "resumed with changes:" in lines else []
+    said = lines[lines.index("resumed with changes:") + 1 :] if "resumed with changes:" in lines else []
+    said = list(takewhile(lambda line: " are saved in " not in line, said))
     return code, [line for line in said if not line.startswith("steps: ")], err
 
 
