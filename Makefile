@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "[2/3] Installing torch, the largest part"
 	@$(PIP) install --quiet --constraint constraints.txt torch
 	@echo "[3/3] Installing sparring with all its extras, as pinned in constraints.txt"
-	@$(PIP) install --quiet --constraint constraints.txt --editable '.[ray,mujoco,atari,box2d,play,plot,data,text,peers,dev]'
+	@$(PIP) install --quiet --constraint constraints.txt --editable '.[ray,mujoco,atari,box2d,play,plot,data,text,evolution,peers,dev]'
 	@touch $@
 	@echo "Installed. Next: make train"
 

@@ -64,7 +64,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**64)]
 Count = Annotated[int, Field(gt=0, le=2**16)]  # of what costs an object, a process or a row of weights each
 Rows = Annotated[int, Field(gt=0, le=2**30)]  # of what is kept, collected or learned from together
 Seconds = Annotated[float, Field(gt=0, le=10**7)]
-Ratio = Annotated[float, Field(gt=0, le=1000)]  # of updates, or samples, to steps
+Ratio = Annotated[float, Field(ge=1e-9, le=1000)]  # of updates, or samples, to steps
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
