@@ -58,7 +58,7 @@ def record(asked: argparse.Namespace) -> str:
     from agents.experience.demonstrations import recorded
     from agents.experience.logged import write
     from experiment.seeding import Seeds
-    from scripts.evaluate import world
+    from sparring.meeting import stage
 
     if asked.episodes < 1 or asked.max_episode_steps < 1:
         raise ValueError(
@@ -67,7 +67,7 @@ def record(asked: argparse.Namespace) -> str:
     if asked.out.exists():
         raise ValueError(f"--out: {asked.out} exists already, and a log is written once: choose another name")
     (name,), seeds = asked.agents, Seeds(asked.seed)
-    with closing(world(asked, 1)) as env:
+    with closing(stage(name, asked.env, asked.env_options, 1, asked.max_episode_steps)) as env:
         policy = contender(name, env.spec, asked.trust)
         unrolls = recorded(policy, env, asked.episodes, asked.seed, seeds.generator("act", name), asked.explore)
         about = {"env": env.spec.name, "policy": name, "episodes": asked.episodes, "seed": asked.seed}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from agents.experience.logged import read, write
 from experiment.checkpoint import CheckpointError
 from scripts.record import main
+from tests.runs import ROOT
 
 
 @pytest.fixture
@@ -37,6 +40,15 @@ def test_what_explores_acts_otherwise(tmp_path: Path) -> None:
     a, b, c = (read(tmp_path / name)[0] for name in "abc")
     assert np.array_equal(a.action, b.action), "random acts alike"
     assert not np.array_equal(a.action, c.action) and a.mask is not None
+
+
+def test_the_script_stands_alone(tmp_path: Path) -> None:
+    """As its user runs it, whose directory is another one: nothing of scripts/ is to be found from there."""
+    request = ["scripted", "--env", "CartPole-v1", "--episodes", "1", "--out", "log"]
+    told = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "record.py", *request], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (told.returncode, told.stderr) == (0, "") and "1 episodes of CartPole-v1" in told.stdout
 
 
 def test_a_truncated_file_is_refused_by_name(log: Path) -> None:
