@@ -14,7 +14,6 @@ train/gradient_norm; and train/learning_rate, train/epsilon (probability of a ra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -26,16 +25,14 @@ from agents.experience.rewards.make import make_rewards
 from agents.experience.rewards.rewards import Rewards
 from agents.experience.rollout import actor_of
 from agents.maths.losses import double_target, huber, max_target, quantile_huber, quantile_target
-from agents.maths.schedules import value as scheduled
 from agents.parts.action_values import EpsilonGreedy, QNetwork
-from agents.parts.normalizer import Normalizer
-from agents.parts.state import Assembled
-from agents.records import Round, Sample
+from agents.parts.value_learner import ValueLearner
+from agents.records import Sample
 from agents.value.configs.dqn import DQN
-from envs.api import Array, Spec
+from envs.api import Spec
 from experiment.seeding import Seeds
 from supervised.accelerate import accelerate, pays_off
-from supervised.trained import Found, Trained, TrainState, tensors
+from supervised.trained import Found, TrainState, tensors
 
 
 class Batch(NamedTuple):
@@ -48,42 +45,16 @@ class Batch(NamedTuple):
     weight: Tensor | None  # [n] importance weights
 
 
-class Learner(Assembled):
-    STATE = ("trained", "normalizer", "updates", "steps")
-
+class Learner(ValueLearner[DQN]):
     def __init__(self, config: DQN, spec: Spec, seeds: Seeds, device: torch.device, compiled: bool) -> None:
-        self.config, self.device, options = config, device, config.learner
         generator = torch.Generator().manual_seed(seeds.integer("learner", "network"))
         network = config.network
         self.network = QNetwork(
             spec, network, config.normalize, network.dueling, generator, quantiles=network.quantiles
         ).to(device)
-        self.trained = Trained(
-            self.network,
-            self.quantile_loss if network.quantiles else self.loss,
-            {"loss": 1.0},
-            ["q_mean", "td_error"],
-            target=True,
-            max_gradient_norm=options.max_gradient_norm,
-            adam_epsilon=options.adam_epsilon,
-            compiled=compiled,
-        )
-        self.normalizer = Normalizer(self.network.normalize)
-        self.updates = self.steps = 0
+        loss = self.quantile_loss if network.quantiles else self.loss
+        super().__init__(config, self.network, loss, device, compiled)
         self.step = accelerate(self.learn, device, compiled)
-        self.begin_round(Round(0, 0))  # schedules begin before there is anything to learn from
-
-    def begin_round(self, round: Round) -> None:
-        interval = self.config.learner.target_interval
-        if interval and round.steps // interval > self.steps // interval:
-            self.trained.state.follow(1.0)
-        self.steps, self.progress = round.steps, round.progress(self.config.steps)
-        self.network.epsilon.fill_(scheduled(self.config.epsilon, self.progress))
-        self.normalizer.merge(round.moments)
-
-    @property
-    def rate(self) -> float:
-        return scheduled(self.config.learner.learning_rate, self.progress)
 
     def update(self, sample: Sample) -> Tensor | None:
         self.updates += 1
@@ -122,17 +93,6 @@ class Learner(Assembled):
         quantiles = call(parameters, batch.obs)[rows, batch.action]
         q = quantiles.mean(-1)
         return found(quantile_huber(quantiles, goal, options.huber), batch.weight, q, goal.mean(-1) - q)
-
-    def metrics(self) -> Mapping[str, float]:
-        return self.trained.drain("train/") | {
-            "train/learning_rate": self.rate,
-            "train/epsilon": self.network.epsilon.item(),
-            "train/n_updates": self.updates,
-        }
-
-    def weights(self) -> Array:
-        self.normalizer.write()
-        return self.trained.flat.weights()
 
 
 def found(loss: Tensor, weight: Tensor | None, q: Tensor, error: Tensor) -> Found:

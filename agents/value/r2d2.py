@@ -33,19 +33,17 @@ from agents.experience.rollout import actor_of
 from agents.maths.explore import epsilon_greedy
 from agents.maths.losses import huber
 from agents.maths.returns import transitions
-from agents.maths.schedules import value as scheduled
 from agents.parts.networks import normalize, torso_of
-from agents.parts.normalizer import Normalizer
 from agents.parts.recalling import Recalled, recalled, remembering, values_along
-from agents.parts.state import Assembled
-from agents.records import Acted, Round, Sample, Unroll
+from agents.parts.value_learner import ValueLearner
+from agents.records import Acted, Sample, Unroll
 from agents.value.configs.r2d2 import R2D2
 from envs.api import Array, Discrete, Spec, Step
 from experiment.seeding import Seeds
 from supervised.flat import Flat
 from supervised.networks.heads import Q
 from supervised.networks.sequence import Carry, Recall
-from supervised.trained import Found, Trained
+from supervised.trained import Found
 
 
 class RecallingQ(nn.Module):
@@ -96,38 +94,11 @@ class Policy:
         self.epsilon = self.network.epsilon.item()
 
 
-class Learner(Assembled):
-    STATE = ("trained", "normalizer", "updates", "steps")
-
+class Learner(ValueLearner[R2D2]):
     def __init__(self, config: R2D2, spec: Spec, seeds: Seeds, device: torch.device, compiled: bool) -> None:
-        self.config, self.device, options = config, device, config.learner
         generator = torch.Generator().manual_seed(seeds.integer("learner", "network"))
         self.network = RecallingQ(spec, config.network, config.normalize, generator).to(device)
-        self.trained = Trained(
-            self.network,
-            self.loss,
-            {"loss": 1.0},
-            ["q_mean", "td_error"],
-            target=True,
-            max_gradient_norm=options.max_gradient_norm,
-            adam_epsilon=options.adam_epsilon,
-            compiled=compiled,
-        )
-        self.normalizer = Normalizer(self.network.normalize)
-        self.updates = self.steps = 0
-        self.begin_round(Round(0, 0))  # schedules begin before there is anything to learn from
-
-    def begin_round(self, round: Round) -> None:
-        interval = self.config.learner.target_interval
-        if interval and round.steps // interval > self.steps // interval:
-            self.trained.state.follow(1.0)
-        self.steps, self.progress = round.steps, round.progress(self.config.steps)
-        self.network.epsilon.fill_(scheduled(self.config.epsilon, self.progress))
-        self.normalizer.merge(round.moments)
-
-    @property
-    def rate(self) -> float:
-        return scheduled(self.config.learner.learning_rate, self.progress)
+        super().__init__(config, self.network, self.loss, device, compiled)
 
     def update(self, sample: Sample) -> None:
         options, unroll = self.config.learner, sample.rows
@@ -173,18 +144,6 @@ class Learner(Assembled):
         q = values.gather(-1, action.unsqueeze(-1)).squeeze(-1)
         error = goal - q
         return {"loss": huber(error, self.config.learner.huber)}, {"q_mean": q, "td_error": error.abs()}
-
-    def metrics(self) -> Mapping[str, float]:
-        return self.trained.drain("train/") | {
-            "train/learning_rate": self.rate,
-            "train/epsilon": self.network.epsilon.item(),
-            "train/n_updates": self.updates,
-        }
-
-    def weights(self) -> Array:
-        self.normalizer.write()
-        weights: Array = self.trained.flat.weights()
-        return weights
 
 
 def twofold(target: Mapping[str, Any], online: Mapping[str, Any]) -> dict[str, Any]:
